@@ -1,0 +1,94 @@
+#!/bin/sh
+# Usage: tests/packages.sh venv|demo|test|lint|ci
+# Sees to it that the programs which a make target needs are there: installs them with apt-get as root, and says what to
+# type otherwise. PYTHON names the interpreter that makes the virtual environments.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+# sshd lives where the PATH of an ordinary user does not look.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+main() {
+    kind=${1-}
+    missing=
+    case $kind in
+    venv) venv ;;
+    demo) venv && servers ;;
+    test) venv && servers && shells ;;
+    lint) venv && need shellcheck shellcheck ;;
+    ci) need make make && need python3 python3 && docker_engine ;;
+    *) fail "usage: $0 venv|demo|test|lint|ci" ;;
+    esac
+    [ -z "$missing" ] || install_missing
+}
+
+venv() {
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "sshrun needs Python 3.11 or later, and $PYTHON is not that; name another one: make PYTHON=python3.12 ..."
+    # Debian keeps ensurepip in a package of its own, named after the version.
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
+        missing="$missing $("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+}
+
+servers() {
+    need ssh openssh-client
+    need sshd openssh-server
+    need rsync rsync
+}
+
+shells() {
+    need bash bash
+    need dash dash
+    need busybox busybox
+    need ps procps
+    need strace strace
+    need tmux tmux
+}
+
+docker_engine() {
+    need docker docker.io
+    docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
+    need debootstrap debootstrap
+}
+
+need() {
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+
+install_missing() {
+    # $missing is a list of words.
+    # shellcheck disable=SC2086
+    set -- $missing
+    command -v apt-get >/dev/null 2>&1 || fail "please install: $*"
+    # Not apt-get itself: that would start an sshd.
+    [ "$(id -u)" -eq 0 ] || fail "missing are $*; please type: sudo PYTHON=$PYTHON tests/packages.sh $kind"
+    printf 'packages.sh: installing %s\n' "$*" >&2
+    forbid_daemons
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    case " $* " in *" openssh-server "*) disable_sshd ;; esac
+}
+
+# The tests start servers of their own: installing a package must open no port of this machine.
+forbid_daemons() {
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+# policy-rc.d speaks for today only; the next boot would start it.
+disable_sshd() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    systemctl disable --quiet ssh.service ssh.socket >/dev/null 2>&1 || :
+}
+
+fail() {
+    printf 'packages.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+main "$@"
