@@ -1,0 +1,100 @@
+"""The errors a user can meet, and the exit status each of them means.
+
+    SshrunError ........................ 70   (never raised itself)
+    ├── UsageError ..................... 2    wrong words on the command line
+    ├── SettingsError .................. 2    wrong words in files, all of them at once
+    ├── NothingThere ................... 2    nothing to resume, follow, stop or retrieve
+    ├── JobIsThere ..................... 75   another job holds the host (EX_TEMPFAIL of sysexits.h)
+    ├── JobLost ........................ 76   the job ended without a trace
+    └── RemoteError .................... 255  as ssh itself says it
+        ├── ConnectionFailed ...........      no connection, and a retry may help: it was lost, or the server hung up
+        │   ├── Unreachable ............      nobody answered, so that nobody minds being asked again soon
+        │   └── Refused ................      a retry cannot help: a key or a host key is wrong
+        ├── HostUnfit ..................      the host lacks what a job needs
+        └── TransferFailed .............      files did not get across whole
+
+Each is one line that says what is wrong and where, and a hint: what to type next.
+"""
+
+from __future__ import annotations
+
+
+class SshrunError(Exception):
+    """An error that is the user's to solve: shown as one line, never as a traceback."""
+
+    exit_status = 70
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(SshrunError):
+    """The command line cannot be understood."""
+
+    exit_status = 2
+
+
+class ProgramMissing(SshrunError, FileNotFoundError):
+    """A program of this machine that is needed is not on PATH."""
+
+    exit_status = 2
+
+    def __init__(self, program: str) -> None:
+        package = "the OpenSSH client" if program.startswith(("ssh", "scp")) else "it"
+        super().__init__(f"{program} is not installed here, or not on PATH", f"install {package}")
+
+
+class SettingsError(SshrunError):
+    """Settings files, a spec or what they name are wrong; `problems` holds one line each."""
+
+    exit_status = 2
+
+    def __init__(self, problems: list[str], hint: str = "") -> None:
+        super().__init__("\n".join(problems), hint)
+        self.problems = problems
+
+
+class NothingThere(SshrunError):
+    """There is no job to resume, follow, stop or retrieve."""
+
+    exit_status = 2
+
+
+class JobIsThere(SshrunError):
+    """Another job holds the host."""
+
+    exit_status = 75
+
+
+class JobLost(SshrunError):
+    """The job ended without leaving its exit code: a restart of the host, or SIGKILL."""
+
+    exit_status = 76
+
+
+class RemoteError(SshrunError):
+    """The connection, a transfer or retrieving failed."""
+
+    exit_status = 255
+
+
+class ConnectionFailed(RemoteError):
+    """There is no connection now; trying again may help."""
+
+
+class Unreachable(ConnectionFailed):
+    """Nobody answered: refused, unreachable, timed out, or a name that does not resolve now."""
+
+
+class Refused(ConnectionFailed):
+    """There is no connection, and trying again cannot help: a key or a host key is wrong."""
+
+
+class HostUnfit(RemoteError):
+    """The host answers, but lacks something without which no job can run there."""
+
+
+class TransferFailed(RemoteError):
+    """Files did not get across whole; what was there before is still there."""

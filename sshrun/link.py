@@ -1,0 +1,114 @@
+"""A session that is there when it is needed: made anew, by itself, when the connection was lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+from sshrun import scripts
+from sshrun.errors import ConnectionFailed, Refused, Unreachable
+from sshrun.host import Login
+from sshrun.job import Event, Said, Warned
+from sshrun.scripts import Refusal, Session
+from sshrun.ssh import Connection
+
+PAUSE = 1.0  # seconds between tries where nobody answers
+PATIENCE = 5  # seconds that the first try may take; one by one more, since the way may be long (a ProxyJump)
+PAUSE_LIMIT = 30  # where the server answers and hangs up: it may count us (PerSourcePenalties, MaxStartups)
+
+Result = TypeVar("Result")
+Steps = Generator[Event, None, Result]
+
+
+class Link:
+    """The way to a host. Nothing waits on the network before the first `persist`."""
+
+    def __init__(self, login: Login) -> None:
+        self.connection = Connection(login)
+        self.host = self.connection.host
+        self.connection.open()
+        self._session: Session | None = None
+        self._proven = False
+        self._told = False
+        self._pause = PAUSE
+
+    def session(self) -> Session:
+        """The session, begun if there is none."""
+        if self._session is None:
+            self.connection.ready()
+            self._session = Session(self.connection.session(scripts.BOOTSTRAP), self.host)
+            if self.connection.shared:
+                self._session.ask_for_beats()
+        return self._session
+
+    def persist(self, step: Callable[[Session], Steps[Result]]) -> Steps[Result]:
+        """Carries a step through: after a lost connection it is done again, on a new one, for as long as that takes.
+
+        A step asks for what is left to do, so that doing it twice does nothing twice. Raises Refused where a new
+        connection is refused for good, and whatever the first connection ever fails with.
+        """
+        while True:
+            try:
+                session = self.session()
+                if self.connection.alone and not self._told:
+                    self._told = True
+                    yield Warned(f"each session logs in by itself, since none can be shared: {self.connection.alone}")
+                result = yield from step(session)
+                self._proven = True
+                return result
+            except (Refused, Refusal):
+                self.forget()
+                raise
+            except ConnectionFailed as failure:
+                lost, shared = self._session, self.connection.shared
+                ready = lost is not None and lost.ready
+                # A login that is gone with its first session was lost; one that still stands was given no session.
+                cut = lost is not None and not shared and not self.connection.alive()
+                self._proven = self._proven or ready or cut
+                self.forget()
+                if self._proven:
+                    yield Said("lost", f"{failure.message}; trying again by itself, the job goes on meanwhile")
+                    if ready:
+                        self._pause = PAUSE
+                    else:
+                        self._wait_longer()
+                    yield from self._reconnect()
+                elif shared:
+                    yield Warned(f"the open connection to {self.host} does not answer; opening one of our own")
+                    self.connection.leave_shared()
+                else:
+                    raise
+
+    def _reconnect(self) -> Steps[None]:
+        lost = time.monotonic()
+        patience = PATIENCE
+        while True:
+            try:
+                self.connection.reopen(patience)
+                break
+            except Refused:
+                raise
+            except Unreachable:
+                patience = min(patience + PATIENCE, PAUSE_LIMIT)
+                time.sleep(PAUSE)
+            except ConnectionFailed:
+                self._wait_longer()
+        yield Said("back", f"connected to {self.host} again after {time.monotonic() - lost:.0f} s")
+
+    def _wait_longer(self) -> None:
+        """Before a server is asked again that has just hung up: each time about twice as long."""
+        time.sleep(self._pause * (0.5 + os.urandom(1)[0] / 255))
+        self._pause = min(self._pause * 2, PAUSE_LIMIT)
+
+    def forget(self) -> None:
+        """Drops the session, without a word to the host."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.abandon()
+
+    def close(self) -> None:
+        """Leaves without waiting: the host's side of a session ends by itself at the end of its input."""
+        self.forget()
+        self.connection.close()

@@ -1,0 +1,365 @@
+"""The connection: one login, shared by all that follows; the only place that knows the flags of ssh and scp."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from sshrun import host
+from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError, Unreachable
+from sshrun.identity import agent_may_serve, read_key
+from sshrun.process import DEVNULL, PIPE, Child, capture, spawn
+
+# What a person's configuration may say for their own logins, and what would break a program's: ssh_config(5). The
+# three behind IgnoreUnknown came with OpenSSH 8.7.
+PLAIN = (
+    "-oIgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication",
+    "-oRemoteCommand=none",
+    "-oRequestTTY=no",
+    "-oClearAllForwardings=yes",
+    "-oPermitLocalCommand=no",
+)
+SESSION = (*PLAIN, "-oSessionType=default", "-oStdinNull=no", "-oForkAfterAuthentication=no")
+
+# A session that logs in by itself; by then nobody is at hand to be asked.
+ALONE = ("-oControlMaster=no", "-oControlPath=none", "-oBatchMode=yes")
+
+# Seconds that our own master outlives its last session: if sshrun is killed, nothing stays for longer.
+PERSIST = 60
+
+# Seconds for a server to answer where only its words are wanted.
+PATIENCE = 10
+
+# Seconds after which files in the folder of control sockets that nobody locks count as left behind.
+FRESH = 60
+
+# A control socket's path may have 108 bytes (104 on macOS), of which ssh needs 17 for a temporary name beside it.
+SOCKET_PATH_LIMIT = 104 - 18
+
+
+class Connection:
+    """One login to a host. `open` begins it and returns at once; `ready` waits for it."""
+
+    def __init__(self, login: host.Login) -> None:
+        self.login = login
+        self.host = login.host
+        self.folder = control_folder()
+        self.name = os.path.join(self.folder, f"{os.getpid():x}-{os.urandom(3).hex()}")
+        self.view = look(login) if host.must_look(login) else host.SshView()
+        self.plan = host.plan(login, self.name, self.view, agent_serves=agent_serves(login, self.view))
+        self.config = self.name + ".config"
+        self._lock = _own(self.config, self.plan.config)
+        self.master: Child | None = None
+        # One that the user has open is used as it is, and neither ended nor changed.
+        theirs = self.view.control_path
+        self.shared = theirs is not None and login.forced_key is None and is_socket(theirs)
+        self.socket = theirs if self.shared and theirs is not None else self.name
+        # Why no login can be shared from here, where that is so: then each session logs in by itself.
+        self.alone = ""
+
+    def open(self) -> None:
+        """Begins to log in, with the terminal at hand for a password, a passphrase, a key to touch."""
+        if not self.shared and self.master is None:
+            # -E keeps ssh's own messages for `ready` to read, while what asks for a touch still goes to the terminal.
+            self.master = spawn([*self._master_argv()], stdin=DEVNULL, stdout=DEVNULL)
+
+    def ready(self) -> None:
+        """Waits until the login is done. Raises Unreachable, Refused, ConnectionFailed."""
+        if not self.alone:
+            self.open()
+        if self.master is not None and self.master.wait() != 0:
+            self.master = None
+            flaw = "" if self.alone else _socket_flaw(self.said)
+            if not flaw:
+                raise self._failure()
+            self.alone = flaw
+
+    @property
+    def usable(self) -> bool:
+        """Whether somebody is logged in, so that sessions can be had."""
+        return self.shared or self.master is not None or bool(self.alone)
+
+    def alive(self) -> bool:
+        """Whether a master, ours or the user's, is there to give out sessions, or none is needed."""
+        if self.alone:
+            return True
+        import socket
+
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.socket)
+            except OSError:
+                return False
+        return True
+
+    def leave_shared(self) -> None:
+        """Turns away from a master that the user has open and that does not answer, to one of our own beside it."""
+        self.shared, self.socket = False, self.name
+        self.open()
+
+    def reopen(self, patience: int, *options: str) -> None:
+        """Logs in again after a loss, without asking anybody anything; the host has `patience` seconds to answer.
+
+        `options` are ssh's. Raises like `ready`.
+        """
+        self.drop()
+        self.shared, self.socket = False, self.name
+        options = ("-oBatchMode=yes", f"-oConnectTimeout={patience}", *options)
+        argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
+        self.master = spawn(argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, session=True)
+        self.ready()
+
+    def _master_argv(self, *options: str) -> list[str]:
+        return [
+            *("ssh", "-F", self.config, *self.plan.options, "-fN", "-S", self.name, *self._log),
+            *("-oControlMaster=yes", f"-oControlPersist={PERSIST}", *PLAIN, *options),
+            *("--", self.plan.host),
+        ]
+
+    def _trial_argv(self, *options: str) -> list[str]:
+        """A login that does nothing, where there is none to share."""
+        argv = ["ssh", "-F", self.config, *self.plan.options, "-T", *ALONE, *SESSION, *options]
+        return [*argv, "--", self.plan.host, "exit 0"]
+
+    @property
+    def _log(self) -> tuple[str, str]:
+        return "-E", self.name + ".log"
+
+    def session(self, command: str) -> Child:
+        """Starts a command on the host over the connection, with pipes, out of Ctrl+C's reach."""
+        return spawn(
+            [*self.remote_shell(), "--", self.plan.host, command], stdin=PIPE, stdout=PIPE, stderr=PIPE, session=True
+        )
+
+    @property
+    def target(self) -> str:
+        """The HOST argument of ssh."""
+        return self.plan.host
+
+    def remote_shell(self) -> list[str]:
+        """ssh for one more session. Without the master it is to share it fails at once, and logs in no second time."""
+        return [*("ssh", "-F", self.config, *self.plan.options, "-T"), *self._share(), *SESSION, "-oLogLevel=ERROR"]
+
+    def scp_argv(self) -> list[str]:
+        """scp over the connection; paths stand as TARGET:PATH."""
+        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), *PLAIN]
+
+    def sftp_argv(self) -> list[str]:
+        """The sftp subsystem over the connection, spoken to through pipes."""
+        # First of all, since SESSION says what kind of session it is otherwise.
+        ssh, *options = self.remote_shell()
+        return [ssh, "-s", *options, "--", self.plan.host, "sftp"]
+
+    def effective(self) -> dict[str, list[str]]:
+        """All that ssh goes by, by keyword in lower case. Raises SettingsError where ssh cannot read its files."""
+        status, output = capture(["ssh", "-G", "-F", self.config, *self.plan.options, "--", self.plan.host])
+        if status != 0:
+            raise SettingsError([_first_line(output.decode("utf-8", "replace"))], "see what `ssh -G HOST` says")
+        values: dict[str, list[str]] = {}
+        for line in os.fsdecode(output).splitlines():
+            keyword, _, value = line.partition(" ")
+            values.setdefault(keyword.lower(), []).append(value)
+        return values
+
+    def _share(self) -> tuple[str, ...]:
+        if self.alone:
+            return ALONE
+        return ("-oControlMaster=no", f"-oControlPath={_escape(self.socket)}", "-oProxyCommand=false")
+
+    @property
+    def by_hand(self) -> str:
+        """What a person types to see for themselves."""
+        import shlex
+
+        words = ["ssh"]
+        if self.login.config_path is not None:
+            words += ["-F", self.login.config_path.value]
+        if self.login.forced_port is not None:
+            words += ["-p", str(self.login.forced_port.value)]
+        if self.login.forced_user is not None:
+            words += ["-l", self.login.forced_user.value]
+        if self.login.forced_key is not None:
+            words += ["-i", self.login.forced_key.value]
+        return shlex.join([*words, self.host])
+
+    @property
+    def said(self) -> str:
+        """What ssh said of the login."""
+        try:
+            with open(self.name + ".log", encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def _failure(self) -> RemoteError:
+        said = self.said
+        if "UNKNOWN port" in said:
+            # Closed behind a ProxyJump or ProxyCommand. What the bastion said, a master with ControlPersist drops.
+            said += os.fsdecode(capture(self._trial_argv(f"-oConnectTimeout={PATIENCE}")).output)
+        lines = [line for line in said.splitlines() if not line.startswith("debug")]
+        return failure(self.host, "\n".join(lines), self.by_hand)
+
+    def drop(self) -> None:
+        """Ends our own master, however stuck it may be."""
+        if not self.shared:
+            argv = ["ssh", "-F", self.config, "-S", self.name, "-O", "exit", "--", self.plan.host]
+            child = spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
+            try:
+                child.wait(timeout=2)
+            except TimeoutError:
+                child.kill()
+        self.master = None
+        for ending in ("", ".log"):
+            _remove(self.name + ending)
+
+    def close(self) -> None:
+        """Ends our own master without waiting for it, and removes our files, and those of clients that were killed."""
+        if self.master is not None:
+            self.master.kill()  # one that is still asking for a password; nothing, once it is logged in
+        if not self.shared and os.path.exists(self.name):
+            argv = ["ssh", "-F", "/dev/null", "-S", self.name, "-O", "exit", "--", "host"]
+            spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
+        for ending in (".config", ".log"):
+            _remove(self.name + ending)
+        os.close(self._lock)
+        _sweep(self.folder)
+
+
+def look(login: host.Login) -> host.SshView:
+    """Asks ssh what its configuration files say. Raises SettingsError where ssh cannot read them."""
+    plan = host.plan_to_look(login)
+    path = os.path.join(control_folder(), f"{os.getpid():x}-{os.urandom(3).hex()}.look")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(plan.config)
+    try:
+        status, output = capture(["ssh", "-G", "-F", path, *plan.options, "--", plan.host])
+    finally:
+        _remove(path)
+    if status != 0:
+        raise SettingsError([_first_line(output.decode("utf-8", "replace"))], "see what `ssh -G HOST` says")
+    return host.ssh_view(output)
+
+
+def agent_serves(login: host.Login, view: host.SshView) -> bool:
+    """Whether the agent is to offer the key that beats all others: where only it can use it without a question."""
+    if login.forced_key is None or not host.key_wants_agent(login):
+        return False
+    socket = host.agent_socket(view)
+    if socket is None:
+        return False
+    try:
+        listed = capture(["ssh-add", "-L"], {**os.environ, "SSH_AUTH_SOCK": socket}).output
+    except FileNotFoundError:
+        return False
+    return agent_may_serve(read_key(login.forced_key.value), list(view.identity_files), listed)
+
+
+def control_folder() -> str:
+    """A folder for control sockets: short, ours alone, and not one that somebody planted. Raises ConnectionFailed."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    candidates = [os.path.join(runtime, "sshrun")] if runtime else []
+    candidates += [os.path.expanduser("~/.sshrun/control"), f"/tmp/sshrun-{os.getuid()}"]
+    for folder in candidates:
+        if len(os.fsencode(folder)) > SOCKET_PATH_LIMIT - 16:
+            continue
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            status = os.lstat(folder)
+        except OSError:
+            continue
+        if status.st_uid == os.getuid() and status.st_mode & 0o170077 == 0o040000:
+            return folder
+    where = ", ".join(candidates)
+    raise ConnectionFailed(f"no folder for the control socket: none of {where} is short, writable and yours alone")
+
+
+def is_socket(path: str) -> bool:
+    try:
+        return os.stat(path).st_mode & 0o170000 == 0o140000
+    except OSError:
+        return False
+
+
+def failure(name: str, said: str, by_hand: str) -> RemoteError:
+    """What ssh's own words mean, for the person and for whether it is worth trying again.
+
+    `by_hand` is a command that logs in the same way.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    # Behind a ProxyJump that did not let us pass, ssh knows neither address nor port, and says no more than that.
+    spoken = [line for line in lines if "UNKNOWN port" not in line]
+    last = spoken[-1] if spoken else "ssh ended without a word"
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return Refused(f"{name}: the host key has changed", f"if you know why: {_forget(said, name)}; then: {by_hand}")
+    if "Host key verification failed" in said or "host key is known" in said:
+        return Refused(f"{name}: its host key is not known here", f"log in once and compare it: {by_hand}")
+    for words in ("Permission denied", "Too many authentication failures"):
+        for line in spoken:
+            if words in line:
+                return Refused(f"{name}: {line}", f"see which keys are tried: {by_hand} -v; or name one: -i FILE")
+    for words in ("Connection refused", "timed out", "No route to host", "unreachable", "Could not resolve hostname"):
+        for line in spoken:
+            if words in line:
+                return Unreachable(line.removeprefix("ssh: "), f"try: {by_hand}")
+    return ConnectionFailed(f"{name}: {last}", f"try: {by_hand} -v")
+
+
+def _socket_flaw(said: str) -> str:
+    """Why ssh could not make the socket that its sessions would share: what holds it may have none (NFS, FAT, WSL)."""
+    flaws = ("cannot bind to path", "too long for Unix domain socket")
+    return next((line.strip() for line in said.splitlines() if any(flaw in line for flaw in flaws)), "")
+
+
+def _forget(said: str, name: str) -> str:
+    """The command that removes a host key: what ssh calls a host on another port, or with an alias, only ssh knows."""
+    import shlex
+
+    options: list[str] = []
+    for line in said.splitlines():
+        if line.startswith("Offending ") and " in " in line:
+            options = ["-f", line.partition(" in ")[2].rpartition(":")[0]]
+        elif line.startswith("Host key for ") and " has changed" in line:
+            name = line.removeprefix("Host key for ").partition(" has changed")[0]
+    return shlex.join(["ssh-keygen", *options, "-R", name])
+
+
+def _own(path: str, content: bytes) -> int:
+    """Makes a file that is locked for as long as we live, however we end; returns its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(descriptor, content)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        pass  # a file system without locks: nobody can take our file for a dead client's either
+    return descriptor
+
+
+def _sweep(folder: str) -> None:
+    """Removes what clients that were killed have left: files that nobody locks, or is about to."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        try:
+            if name.endswith(".config") and time.time() - os.stat(path).st_mtime > FRESH:
+                with open(path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    for ending in ("", ".log", ".config"):
+                        _remove(path.removesuffix(".config") + ending)
+        except OSError:
+            continue
+
+
+def _escape(path: str) -> str:
+    """ssh expands %-tokens and ${VARIABLE} in a ControlPath; one that is expanded already must stay as it is."""
+    return path.replace("%", "%%")
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "ssh cannot read its configuration")
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
