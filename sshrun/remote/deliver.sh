@@ -1,0 +1,107 @@
+# Results before goodbye: what the job made goes to the client, and only then do the shutdown commands run.
+
+# The job that is there, as far as the client needs to know before it does anything.
+serve_attach() {
+  describe_holder
+  reply "done"
+}
+
+# A session that did not start the job: from here on it stands in the job's working directory.
+serve_enter() { # ID
+  [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
+  refuse_discarded "$1"
+  enter_folder "$1" || refuse folder "$place"
+  encode "$place"
+  reply placed "$encoded"
+}
+
+# The folder may be another job's by now, and its shutdown commands would end that one's machine.
+refuse_discarded() { # ID
+  [ ! -e "$state/jobs/$1/forced" ] || refuse discarded "$1"
+}
+
+enter_folder() { # ID
+  job=$state/jobs/$1
+  first_line "$job/folder"
+  decode "$line"
+  place=$decoded
+  cd "$place" 2>/dev/null || return
+}
+
+# An archive that is as it was before the job belongs to an earlier one. What most jobs leave is small, and comes along:
+# raw bytes between "archive here" and "sent".
+serve_archive() { # NAME BYTES: the most that comes along
+  archive_stamp=$(stamp "./$1")
+  if [ "$archive_stamp" = none ]; then
+    reply archive none
+  elif first_line "$job/archive.before" && [ "$archive_stamp" = "$line" ]; then
+    reply archive same
+  elif [ ! -f "./$1" ] || [ "${archive_stamp%% *}" -gt "$2" ]; then
+    reply archive new
+  else
+    file_format '0 0'
+    reply archive here "=$(stat -L "$stat_option" "${stat_format% *} ." "./$1")"
+    head -c "$2" "./$1"
+    reply sent
+  fi
+}
+
+# What the job's runner writes down itself, as far as it is there. Before the command began, only earlier jobs can have
+# left anything. What the job's variable held stands under its name.
+serve_runner_logs() { # CACHE PATH...: below the variable's folder, or else CACHE; "/...", "~..." and "./..." are below neither
+  logs_cache=$(sed 1d "$job/variable" 2>/dev/null)
+  logs_cache=${logs_cache:-$1}
+  shift
+  job_phase "$job"
+  for logs_path; do
+    case $logs_path in
+    /* | \~* | ./*) ;;
+    *) logs_path=$logs_cache/$logs_path ;;
+    esac
+    file_path "$logs_path"
+    encoded=
+    [ "$job_phase" != running ] || [ ! -e "$file_path" ] || encode "$file_path"
+    reply log "$encoded"
+  done
+  reply logs
+}
+
+# Something that was asked for is not there: the shutdown commands wait for one more look.
+serve_hold() { # ID
+  mark "$state/jobs/$1/held" || refuse state "$state/jobs/$1 cannot be written"
+  reply held "$1"
+}
+
+# Everything is safely there. The commands of the first release count; they run detached, like the job itself.
+serve_release() { # ID COMMAND...
+  release_id=$1
+  release_folder=$state/jobs/$1
+  refuse_discarded "$1"
+  shift
+  if [ $# -gt 0 ] && [ ! -e "$release_folder/shutdown/commands" ]; then
+    job_state "$release_folder"
+    {
+      mkdir -p "$release_folder/shutdown" &&
+        printf '%s\n' "${job_code:-lost}" | write "$release_folder/shutdown/exit_code" &&
+        cp "$release_folder/sshrun.sh" "$release_folder/shutdown/sshrun.sh" &&
+        printf '%s\n' "$@" >"$release_folder/commands.$$" &&
+        publish "$release_folder/commands.$$" "$release_folder/shutdown/commands"
+    } 2>/dev/null || [ -e "$release_folder/shutdown/commands" ] || {
+      rm -f "$release_folder/commands.$$"
+      refuse state "$release_folder cannot be written"
+    }
+    rm -f "$release_folder/commands.$$"
+  fi
+  mark "$release_folder/retrieved" || refuse state "$release_folder cannot be written"
+  # Said first: what a shutdown command leaves of the connection is not ours to count on.
+  reply released "$release_id"
+  [ ! -e "$release_folder/shutdown/commands" ] || launch "$release_folder/shutdown" shutdown "$release_id"
+}
+
+# What each shutdown command ended with.
+serve_codes() { # ID
+  for codes_file in "$state/jobs/$1/shutdown"/code.*; do
+    [ ! -e "$codes_file" ] || reply code "${codes_file##*.}" "$(cat "$codes_file")"
+  done
+  reply "done"
+}

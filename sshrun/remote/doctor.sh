@@ -1,0 +1,75 @@
+# What a doctor asks: could a job live here? Nothing of it stays.
+
+serve_examine() { # FOLDER: where a job would run
+  fact clock "$(date +%s 2>/dev/null)"
+  fact shell "${SHELL:-unknown}"
+  examine_folder home "${HOME:-/nonexistent}"
+  examine_folder temporary "${TMPDIR:-/tmp}"
+  case $1 in
+  '' | .) examine_work=$HOME ;;
+  /*) examine_work=$1 ;;
+  *) examine_work=$HOME/$1 ;;
+  esac
+  examine_folder work "$examine_work"
+  has python3 && fact python "$(python3 --version 2>&1 | head -n 1)"
+  has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && fact venv yes
+  has uv && fact uv "$(uv --version 2>/dev/null | head -n 1)"
+  has nvidia-smi && fact gpu "$(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>&1 | tr '\n' ';')"
+  has loginctl && fact linger "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)"
+  has busctl && fact kills "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \
+    org.freedesktop.login1.Manager KillUserProcesses 2>/dev/null)"
+  reply "done"
+}
+
+# A folder that is not there is judged by the one that it would be made in.
+examine_folder() { # NAME FOLDER -> a fact: state, free kilobytes, folder
+  examine_path=$2
+  while [ ! -e "$examine_path" ] && [ -n "$examine_path" ]; do
+    case $examine_path in */*) examine_path=${examine_path%/*} ;; *) examine_path=. ;; esac
+  done
+  examine_path=${examine_path:-/}
+  examine_file=$examine_path/.sshrun-doctor.$$
+  examine_state=good
+  if [ "$1" = home ] && [ "$examine_path" != "$2" ]; then
+    examine_state=missing
+  elif ! [ -d "$examine_path" ] || ! [ -w "$examine_path" ] || ! [ -x "$examine_path" ]; then
+    examine_state=closed
+  elif ! dd if=/dev/zero of="$examine_file" bs=65536 count=1 2>/dev/null; then
+    examine_state=full # or without a free inode
+  elif ! { printf '#!/bin/sh\nexit 0\n' >"$examine_file" && chmod 700 "$examine_file" && "$examine_file"; } 2>/dev/null; then
+    examine_state=noexec
+  fi
+  rm -f "$examine_file" 2>/dev/null
+  examine_free=$(free_kilobytes "$examine_path")
+  encode "$2"
+  fact folder "$1 $examine_state ${examine_free:--} $encoded"
+}
+
+# A job that does nothing, started in the way of every job, to see whether it outlives the connection. It ends by itself.
+serve_canary() { # ID
+  for canary_old in "$state"/doctor.*; do
+    [ ! -d "$canary_old" ] || alive_in "$canary_old" || rm -rf -- "$canary_old"
+  done
+  canary=$state/doctor.$1
+  { mkdir -p "$canary" && mark "$canary/environment" && mark "$canary/startup" && echo / >"$canary/folder" &&
+    echo 077 >"$canary/umask" && printf '%s\n' sleep 60 >"$canary/command" &&
+    printf '%s\n' "$program" >"$canary/sshrun.sh"; } 2>/dev/null || refuse state "$canary cannot be written"
+  launch "$canary" job "${canary##*/}"
+  [ -n "$supervisor" ] || refuse start "$(head -n 1 "$launch_errors" 2>/dev/null)"
+  reply canary "$1"
+}
+
+# Watched for a while, since who ends jobs at logout may be slow on a busy machine.
+serve_canary_look() { # ID
+  canary=$state/doctor.$1
+  canary_looks=20
+  while alive_in "$canary" && [ $((canary_looks -= 1)) -gt 0 ]; do pause; done
+  if alive_in "$canary"; then reply canary alive; else reply canary dead; fi
+  stop_job "$canary"
+  rm -rf -- "$canary"
+}
+
+alive_in() { # FOLDER
+  # shellcheck disable=SC2086 # four words
+  first_line "$1/id" && alive $line
+}

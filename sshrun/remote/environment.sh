@@ -1,0 +1,283 @@
+# The virtual environment in the working directory: made once, brought up to date when what it should hold has changed,
+# and otherwise only looked at, without starting a single program but "uname".
+#
+#   .venv/sshrun/          it is one of ours; anybody else's is used as it is and never touched
+#     ready                it is whole: interpreter, folder, machine, the Python that was asked for, requirements
+#     lock.N               who builds it; the highest N counts. Machines may share the folder
+#     requirements         for pip; it may hold the password of an index
+#
+# "ready" goes before anything is changed and comes back last, so a build that was cut off at any moment is seen, and made
+# anew: in place, since a virtual environment holds its own path.
+
+# In the job, in its working directory. What it says to the person goes to "notes", what pip says to the log.
+prepare_environment() { # FOLDER; the exit code of what failed
+  venv_asked "$1" || return 0
+  unset PYTHONHOME # no virtual environment works with it, not even its making
+  if venv_ours; then
+    venv_ready || venv_prepare || return
+  elif [ -x .venv/bin/python ]; then
+    note ".venv in $PWD was not made by sshrun: used as it is, nothing is installed into it"
+  else
+    note ".venv in $PWD was not made by sshrun and has no bin/python: left alone and not used"
+  fi
+  activate_environment
+}
+
+# Nothing of "activate" but what programs look at: it also renames the prompt and leaves functions behind.
+activate_environment() {
+  venv_asked "$job_folder" && [ -x .venv/bin/python ] || return 0
+  VIRTUAL_ENV=$PWD/.venv
+  PATH=$VIRTUAL_ENV/bin:$PATH
+  export VIRTUAL_ENV PATH
+  unset PYTHONHOME
+}
+
+note() { # TEXT: a line that the client shows
+  (umask 077 && printf '%s\n' "$*" >>"$job_folder/notes")
+}
+
+# What the client kept: "venv" holds the Python and, where the host has no index, the folder of wheels; it is empty where
+# no virtual environment is wanted.
+venv_asked() { # FOLDER -> $venv_python, $venv_wheels, $venv_wanted; 1 if none is wanted
+  [ -s "$1/venv" ] || return 1
+  venv_wheels=
+  {
+    IFS= read -r venv_wanted
+    decode "$venv_wanted"
+    venv_python=$decoded
+    ! IFS= read -r venv_line || { decode "$venv_line" && venv_wheels=$decoded; }
+  } <"$1/venv"
+  while IFS= read -r venv_line; do
+    venv_wanted=$venv_wanted$newline$venv_line
+  done <"$1/requirements"
+}
+
+venv_ours() { # or nobody's
+  [ -d .venv/sshrun ] && return
+  [ ! -e .venv ] && [ ! -h .venv ] && return
+  [ -d .venv ] && [ -z "$(ls -A .venv)" ] # somebody began one: it was us, and our folder comes first
+}
+
+# -ef is not POSIX, but dash, bash, busybox and the BSDs have it, and it starts no program.
+# shellcheck disable=SC3013
+venv_sound() { # -> $venv_held; 1 if it is not whole, or not of this folder, this machine and a Python that is there
+  [ -e .venv/sshrun/ready ] || return 1
+  {
+    IFS= read -r venv_line
+    decode "$venv_line"
+    venv_interpreter=$decoded
+    IFS= read -r venv_line
+    decode "$venv_line"
+    venv_folder=$decoded
+    IFS= read -r venv_machine
+    IFS= read -r venv_held || return 1
+    while IFS= read -r venv_line; do
+      venv_held=$venv_held$newline$venv_line
+    done
+  } <.venv/sshrun/ready
+  [ -x .venv/bin/python ] && [ .venv/bin/python -ef "$venv_interpreter" ] && [ .venv -ef "$venv_folder" ] &&
+    [ "$venv_machine" = "$(uname -m)" ]
+}
+
+venv_ready() { venv_sound && [ "$venv_held" = "$venv_wanted" ]; }
+
+venv_prepare() { # the exit code of what failed
+  { mkdir -p .venv/sshrun && venv_lock; } || {
+    note ".venv cannot be made or changed in $PWD"
+    return 1
+  }
+  if venv_ready; then # whoever had the lock made it
+    venv_code=0
+  else
+    birth $$
+    SSHRUN_BUILD=$$-$birth # whoever follows a builder that died knows by it what that one left at work
+    export SSHRUN_BUILD
+    if venv_sound && venv_same_python; then
+      rm -f .venv/sshrun/ready
+      venv_install
+    else
+      rm -f .venv/sshrun/ready
+      venv_make && venv_install
+    fi
+  fi
+  venv_code=$?
+  unset SSHRUN_BUILD
+  venv_unlock
+  return "$venv_code"
+}
+
+# Without a word about Python the one that it was made with is as good as any.
+venv_same_python() {
+  [ -n "$venv_python" ] || return 0
+  venv_program=$venv_python
+  has "$venv_python" || venv_program=$(uv python find --no-project "$venv_python" 2>/dev/null) || return 1
+  [ "$(python_base "$venv_program")" = "$(python_base .venv/bin/python)" ]
+}
+
+# sys._base_executable: where Python itself is, seen from within a virtual environment too.
+python_base() { # PROGRAM
+  "$1" -c 'import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))' 2>/dev/null
+}
+
+# Everything but our own folder goes, and an empty environment comes.
+venv_make() {
+  this_machine
+  for venv_entry in .venv/* .venv/.[!.]* .venv/..?*; do
+    [ "$venv_entry" = .venv/sshrun ] || rm -rf -- "$venv_entry"
+  done
+  venv_program=${venv_python:-python3}
+  if has uv; then
+    [ -n "$venv_python" ] || has python3 || venv_program=3 # uv fetches one
+    # --seed: startup commands may say "pip". Fetching it is all that can fail where there is no index.
+    if uv venv -q --allow-existing --seed --python "$venv_program" .venv 2>/dev/null; then
+      return
+    fi
+    uv venv -q --allow-existing --python "$venv_program" .venv || {
+      venv_code=$?
+      note ".venv could not be made with uv and the Python \"$venv_program\": what uv said is in the log"
+      return "$venv_code"
+    }
+    return
+  fi
+  has "$venv_program" || {
+    note "no \"$venv_program\" on $this_name: install Python there, or set create_venv: false"
+    return 127
+  }
+  venv_version=$("$venv_program" -c 'import sys; print("%d.%d" % sys.version_info[:2]); import venv, ensurepip' 2>/dev/null) || {
+    venv_package=python3-venv
+    [ -z "$venv_python" ] || venv_package=python${venv_version:-3}-venv
+    note "$venv_program on $this_name cannot make virtual environments (it lacks ensurepip): apt install $venv_package there, or set create_venv: false"
+    return 1
+  }
+  "$venv_program" -m venv .venv || {
+    venv_code=$?
+    note ".venv could not be made with $venv_program: what it said is in the log"
+    return "$venv_code"
+  }
+}
+
+# Ends with the marker. Where pip failed of its own accord the environment is whole, if not what was wanted: it holds
+# no requirements then, and the next job brings it up to date.
+venv_install() {
+  venv_held=$venv_wanted venv_code=0
+  case $venv_wanted in
+  *"$newline"*)
+    venv_pip || {
+      venv_code=$?
+      venv_held="?"
+      note "the requirements could not be installed into .venv: what pip said is in the log"
+    }
+    ;;
+  esac
+  venv_interpreter=$(.venv/bin/python -c 'import os, sys; print(os.path.realpath(sys.executable))') || return 1
+  encode "$venv_interpreter"
+  venv_interpreter=$encoded
+  encode "$PWD/.venv"
+  printf '%s\n' "$venv_interpreter" "$encoded" "$(uname -m)" "$venv_held" | (umask 077 && write .venv/sshrun/ready) || {
+    note ".venv in $PWD cannot be written"
+    return 1
+  }
+  return "$venv_code"
+}
+
+venv_pip() {
+  (
+    umask 077
+    decode "${venv_wanted#*"$newline"}"
+    printf '%s\n' "$decoded" | write .venv/sshrun/requirements
+  ) || return
+  set -- -r .venv/sshrun/requirements
+  [ -z "$venv_wheels" ] || set -- --no-index --find-links "$venv_wheels" "$@"
+  if has uv; then
+    uv pip install -q --python .venv/bin/python "$@"
+  else
+    # A pip.conf or a variable that says "--user" would make pip refuse.
+    PIP_USER=0 .venv/bin/python -m pip install -q --disable-pip-version-check --no-input "$@"
+  fi
+}
+
+# Generations, as with turns: only the highest counts, and it is never removed, so that two who see the same dead holder
+# cannot both follow it. A holder on another machine that shares the folder cannot be judged from here.
+venv_lock() { # -> $venv_turn, ours
+  venv_claim=.venv/sshrun/claim.$$
+  identity $$ >"$venv_claim" || return
+  venv_said=
+  while :; do
+    venv_top
+    if venv_held_by_other; then
+      [ -n "$venv_said" ] ||
+        note "waiting for the job on ${venv_holder##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
+      venv_said=1
+      pause
+    else
+      venv_turn=$((venv_top + 1)) venv_before=$venv_holder
+      if publish "$venv_claim" ".venv/sshrun/lock.$venv_turn"; then
+        venv_top
+        [ "$venv_top" -ne "$venv_turn" ] || break
+        rm -f ".venv/sshrun/lock.$venv_turn" # a number that others have long passed
+      fi
+    fi
+  done
+  rm -f "$venv_claim"
+  # shellcheck disable=SC2086 # four words
+  [ "$venv_before" = free ] || venv_end_builders $venv_before
+  for venv_entry in .venv/sshrun/lock.*; do
+    [ "${venv_entry##*.}" -ge $((venv_turn - 8)) ] 2>/dev/null || rm -f "$venv_entry"
+  done
+}
+
+venv_top() { # -> $venv_top, the highest number (0: none), and $venv_holder
+  venv_top=0 venv_holder=free
+  for venv_entry in .venv/sshrun/lock.*; do
+    venv_number=${venv_entry##*.}
+    case $venv_number in '' | *[!0-9]*) continue ;; esac
+    [ "$venv_number" -le "$venv_top" ] || venv_top=$venv_number
+  done
+  [ "$venv_top" -eq 0 ] || { IFS= read -r venv_holder <".venv/sshrun/lock.$venv_top"; } 2>/dev/null ||
+    venv_holder=free # lost with the power, or just now removed by one with a higher number
+}
+
+# A pip that outlived its builder would write into what comes next.
+venv_end_builders() { # PID BIRTH BOOT HOST: of the builder that is dead
+  while :; do
+    venv_left=$(cd /proc && grep -ls "SSHRUN_BUILD=$1-$2" [0-9]*/environ 2>/dev/null | sed 's|/environ||')
+    [ -n "$venv_left" ] || return 0
+    # shellcheck disable=SC2086 # one word a process
+    kill -KILL $venv_left 2>/dev/null
+    pause
+  done
+}
+
+venv_held_by_other() {
+  [ "$venv_holder" != free ] || return 1
+  this_machine
+  [ "${venv_holder##* }" = "$this_name" ] || return 0
+  # shellcheck disable=SC2086 # four words
+  alive $venv_holder
+}
+
+venv_unlock() { # a job's process goes on as the command, so it would look like a builder to the end of the job
+  echo free | write ".venv/sshrun/lock.$venv_turn"
+}
+
+# Asked before the start, where wheels are to come from the client: what they must fit, unless nothing has changed.
+serve_wheels() { # PYTHON REQUIREMENT...
+  venv_python=$1 venv_wanted=
+  for venv_line; do
+    encode "$venv_line"
+    venv_wanted=$venv_wanted$newline$encoded
+  done
+  venv_wanted=${venv_wanted#"$newline"}
+  if venv_ours && venv_ready; then
+    reply wheels ready
+    return
+  fi
+  venv_program=${venv_python:-python3}
+  has "$venv_program" || venv_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
+  if [ -z "$venv_python" ] && venv_sound; then venv_program=.venv/bin/python; fi
+  venv_line=$("$venv_program" -c 'import platform, sys, sysconfig
+print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sysconfig.get_platform(), *platform.libc_ver())' 2>/dev/null)
+  encode "${state%/hosts/*}/wheels"
+  reply wheels "${venv_line:-none}"
+  reply folder "$encoded"
+}

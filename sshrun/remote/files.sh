@@ -1,0 +1,277 @@
+# Files, in both directions. Lists of names travel as NUL-separated bytes, since a name may hold anything else, and each
+# name begins with "./", so that none is taken for an option.
+
+# A folder that files go to: made if it is not there; what a transfer that was cut off left in it goes.
+serve_folder() { # FOLDER
+  file_path "$1"
+  folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && pwd -P) ||
+    refuse folder "$1"
+  file_part "$folder_path"
+  rm -rf -- "$file_part"
+  encode "$folder_path"
+  reply folder "$(free_kilobytes "$folder_path")" "$encoded"
+}
+
+file_path() { # FOLDER -> $file_path, absolute: the shell stands in $place
+  case $1 in
+  \~ | \~/*) file_path=$HOME${1#\~} ;;
+  /*) file_path=$1 ;;
+  *) file_path=$place/$1 ;;
+  esac
+}
+
+# Half of a file is never seen under its own name: what arrives stays in here until it is whole. Machines that share
+# the folder each have their own.
+file_part() { # FOLDER -> $file_part
+  file_part=$1/.sshrun-part-$this_name
+}
+
+# Exactly BYTES of stdin to stdout. As `take`, but of any number: dd wants as much memory as bs says.
+take_many() { # BYTES
+  if is_gnu head; then
+    head -c "$1"
+  else
+    take_blocks=$(($1 / 1048576)) take_rest=$(($1 % 1048576))
+    [ "$take_blocks" -eq 0 ] || dd bs=1048576 count="$take_blocks" iflag=fullblock 2>/dev/null
+    [ "$take_rest" -eq 0 ] || take "$take_rest"
+  fi
+}
+
+# Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which is
+# empty if it went well.
+first_error() { # PROGRAM ARGUMENT...
+  first_said=$({ "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
+  [ "${first_said##*"$newline"}" = 0 ] || printf '%s\n' "${first_said%%"$newline"*}"
+}
+
+# What stat calls its formats: mode in hex, size, time with what the file system keeps of it, device, inode, name.
+file_format() { # IDENTITY -> $stat_option, $stat_format; with IDENTITY "0 0" device and inode are not told
+  stat_option=-c
+  case $(stat -c %.9Y . 2>/dev/null) in
+  *[0-9].[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) stat_format="%f %s %.9Y $1 %n" ;;
+  '') stat_option=-f stat_format="%Xp %z %Fm $1 %N" ;; # BSD, macOS
+  *) stat_format="%f %s %Y $1 %n" ;;                   # busybox
+  esac
+}
+
+# What there is beneath a folder, as far as a pattern may reach. Each record begins with MARK, which no name holds;
+# after "=" a link stands for itself, after ">" for what it leads to. Links are not followed: the client asks for the
+# folders behind them, since it knows which it has seen.
+serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; names with a leading dot only if HIDDEN is 1
+  file_path "$4"
+  file_path=$(cd "$file_path" 2>/dev/null && pwd -P)
+  encode "$file_path"
+  reply list "$encoded"
+  file_format '%d %i'
+  list_mark=$1 list_hidden=$3 list_depth=$2
+  list_name=$5
+  set -- -H "$list_name"
+  [ "$list_depth" -eq 0 ] || set -- "$@" -maxdepth "$list_depth"
+  set -- "$@" -name '.sshrun-part*' -prune -o
+  [ "$list_hidden" -eq 1 ] || set -- "$@" -name '.?*' -prune -o
+  set -- "$@" -exec stat "$stat_option" "$list_mark=$stat_format" {} + \
+    -type l -exec stat -L "$stat_option" "$list_mark>$stat_format" {} +
+  # find -H follows a link that it is given by name, and does not say so.
+  (cd "${file_path:?}" && [ -h "$list_name" ] && stat -L "$stat_option" "$list_mark>$stat_format" "$list_name") 2>/dev/null
+  # Of the complaints only those about folders that may not be read: stat finds links to nothing, which is known.
+  { list_denied=$({ cd "${file_path:?}" && LC_ALL=C find "$@"; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1); } 4>&1
+  encode "$list_denied"
+  reply listed "$encoded"
+}
+
+# What there is of the files in a list; those that are missing are left out.
+serve_compare() { # MARK FOLDER BYTES, then the names
+  reply list
+  file_path "$2"
+  file_format '0 0'
+  take_many "$3" | {
+    cd "$file_path" && xargs -0 stat "$stat_option" "$1=$stat_format" 2>/dev/null
+    cat >/dev/null
+  }
+  reply listed
+}
+
+# Files in a tar archive of BYTES that follows: all of them are unpacked beside their places, then each gets its name.
+serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
+  has tar || refuse notar
+  file_path "$1"
+  file_part "$file_path"
+  { rm -rf -- "$file_part" && mkdir -- "$file_part"; } 2>/dev/null || refuse folder "$1"
+  put_said=$(
+    take_many "$2" | {
+      first_error put_unpack "$3" 4>&1
+      cat >/dev/null
+    }
+  )
+  [ -n "$put_said" ] || put_said=$(first_error settle "$file_part" "$file_path" 4>&1)
+  rm -rf -- "$file_part"
+  if [ -n "$put_said" ]; then
+    encode "$put_said"
+    refuse put "$encoded"
+  fi
+  reply put
+}
+
+put_unpack() { # FILTER
+  cd "$file_part" || return
+  umask "$session_umask" # for folders that the archive does not mention
+  # Modes as they were sent; owners not, also for root.
+  case $1 in
+  gzip) gzip -dc | tar -xpof - ;;
+  *) tar -xpof - ;;
+  esac
+}
+
+# Everything in FROM moves to the same place in TO: a folder that is not there yet by a single rename, files into one
+# that is by few. A link in the way is replaced, never followed.
+settle() ( # FROM TO
+  cd "$1" || exit
+  find . ! -name . -prune ! -type d -exec sh -c 'mv -f -- "$@" "$0/"' "$2" {} + || exit
+  for settle_name in ./* ./.[!.]* ./..?*; do
+    [ -d "$settle_name" ] || continue
+    if [ -d "$2/$settle_name" ] && [ ! -h "$2/$settle_name" ]; then
+      settle_folder "$settle_name" "$2/$settle_name" || exit
+    else
+      rm -f -- "$2/$settle_name" && mv -- "$settle_name" "$2/$settle_name" || exit
+    fi
+  done
+)
+
+settle_folder() { # FROM TO
+  if [ "$(file_system "$1")" = "$(file_system "$2")" ]; then
+    settle "$PWD/$1" "$2"
+  else
+    # Another disk is mounted there: a rename cannot reach it, so the files are copied beside their places first.
+    file_part "$2"
+    rm -rf -- "$file_part" && mv -- "$1" "$file_part" && settle "$file_part" "$2" && rm -rf -- "$file_part"
+  fi
+}
+
+file_system() { # FOLDER
+  stat -c %d -- "$1" 2>/dev/null || stat -f %d -- "$1"
+}
+
+# The files of a list as a tar archive, or several behind one another. xargs reads its list with every tar there is,
+# while only some tars can read one themselves.
+serve_get() { # FOLDER BYTES FILTER, then the names
+  reply archive
+  file_path "$1"
+  { get_said=$(take_many "$2" | first_error get_pack "$3"); } 4>&1
+  encode "$get_said"
+  reply sent "$encoded"
+}
+
+get_pack() { # FILTER
+  cd "$file_path" || return
+  pack_filter=$1
+  set -- tar
+  # GNU tar takes a backslash in a name for the beginning of an escape.
+  tar --no-unquote --version >/dev/null 2>&1 && set -- tar --no-unquote
+  case $pack_filter in
+  gzip) xargs -0 "$@" -chf - | gzip -1 ;;
+  *) xargs -0 "$@" -chf - ;;
+  esac
+}
+
+# A digest for each file of a list, in its order.
+serve_digest() { # FOLDER BYTES, then the names
+  file_path "$1"
+  if has sha256sum; then
+    digest_program=sha256sum
+  elif has shasum; then
+    digest_program='shasum -a 256'
+  else
+    refuse nodigest
+  fi
+  reply digests
+  # shellcheck disable=SC2086 # a program and its options
+  take_many "$2" | { cd "$file_path" && xargs -0 $digest_program 2>/dev/null; }
+  reply digested
+}
+
+# rsync writes into a folder of its own before it renames; what is cut off it keeps in .sshrun-part beside the file.
+
+serve_rsync() { # FOLDER -> the folder for its temporary files
+  file_path "$1"
+  rsync_folder=$file_path/.sshrun-part-rsync-$this_name
+  # One whose client has just been cut off may be about to put away what it has.
+  for rsync_try in 1 2 3 4 5 6 7 8 9 10; do
+    rmdir -- "$rsync_folder" 2>/dev/null || [ ! -d "$rsync_folder" ] && break
+    [ "$rsync_try" -lt 10 ] && pause
+  done
+  rm -rf -- "$rsync_folder"
+  mkdir -- "$rsync_folder" || refuse folder "$1"
+  encode "$rsync_folder"
+  reply rsync "$encoded"
+}
+
+serve_tidy() { # FOLDER KEEP: unless KEEP is 1, what was cut off goes as well
+  file_path "$1"
+  rm -rf -- "$file_path/.sshrun-part-rsync-$this_name"
+  [ "$2" = 1 ] || find "$file_path/." -name .sshrun-part -prune -exec rm -rf -- {} +
+  reply tidy
+}
+
+serve_there() { reply there; } # what a client asks when another program of its own says that nobody is
+
+# For scp, under names that no shell and no glob can mistake, in a folder of the state's.
+
+serve_drop() { # -> a path as scp takes it
+  drop=$state/scp
+  rm -rf -- "$drop"
+  mkdir -- "$drop" || refuse state "$state cannot be written"
+  case $drop in
+  "$HOME"/*) reply drop "${drop#"$HOME"/}" ;;
+  *) reply drop "$drop" ;;
+  esac
+}
+
+serve_take() { # FOLDER FIRST NAME...: the file FIRST in the drop becomes the first NAME, and so on
+  file_path "$1"
+  file_part "$file_path"
+  take_number=$2
+  shift 2
+  take_said=$(first_error take_all "$@" 4>&1)
+  [ -n "$take_said" ] || take_said=$(first_error settle "$file_part" "$file_path" 4>&1)
+  rm -rf -- "$file_part"
+  if [ -n "$take_said" ]; then
+    encode "$take_said"
+    refuse put "$encoded"
+  fi
+  reply taken
+}
+
+take_all() { # NAME...
+  mkdir -- "$file_part" || return
+  umask "$session_umask"
+  for take_name; do
+    take_path=$file_part/$take_name
+    mkdir -p -- "${take_path%/*}" && mv -f -- "$drop/$take_number" "$take_path" || return
+    take_number=$((take_number + 1))
+  done
+}
+
+serve_lend() { # FOLDER FIRST NAME...: the first NAME can be fetched from the drop as FIRST, and so on
+  file_path "$1"
+  lend_number=$2
+  shift 2
+  for lend_name; do
+    ln -s "$file_path/$lend_name" "$drop/$lend_number" || refuse state "$state cannot be written"
+    lend_number=$((lend_number + 1))
+  done
+  reply lent
+}
+
+serve_folders() { # FOLDER NAME...: empty ones
+  file_path "$1"
+  shift
+  for folders_name; do
+    (umask "$session_umask" && mkdir -p -- "$file_path/$folders_name") || refuse folder "$file_path/$folders_name"
+  done
+  reply folders
+}
+
+serve_undrop() {
+  rm -rf -- "$drop"
+  reply undropped
+}

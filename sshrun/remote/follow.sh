@@ -1,0 +1,67 @@
+# The log from a byte on, as it grows, until the job ends. The host pushes; the client never asks.
+
+# Raw bytes between "log OFFSET" and the marker "end SIZE". The client's open stdin is its sign of life: when it ends,
+# so does this; the word "interrupt" on it stops the job, and the log goes on to its end.
+serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes along, and the most that it may have
+  follow_folder=$state/jobs/$1
+  [ -e "$follow_folder/log" ] && [ -p "$follow_folder/alive" ] || refuse nothing "$1"
+  exec 5<"$follow_folder/log"
+  # Opened for both, then for reading, so that it neither waits for a writer nor misses that there is none any more.
+  # shellcheck disable=SC2094 # a FIFO
+  exec 6<>"$follow_folder/alive" 7<"$follow_folder/alive" 6>&-
+  follow_size=$(log_size "$follow_folder")
+  [ "$follow_size" -ge "$2" ] || refuse truncated "$follow_size"
+  reply log "$2"
+  cat <&7 >/dev/null 2>&1 & # ends when the supervisor does
+  follow_job=$!
+  exec 9<&0
+  if is_gnu tail; then
+    tail --pid="$follow_job" -s 0.05 -f -c "+$(($2 + 1))" "$follow_folder/log" 5<&- 7<&- 9<&- 2>/dev/null &
+    follow_tail=$!
+    follow_control "$1" "$follow_tail" "$follow_job" &
+    follow_reader=$!
+    wait "$follow_job"
+    follow_size=$(log_size "$follow_folder")
+    wait "$follow_tail"
+  else
+    dd bs=1 skip="$2" count=0 <&5 2>/dev/null # a seek: fd 5 keeps its place
+    follow_control "$1" "$follow_job" &
+    follow_reader=$!
+    follow_over=
+    while [ -z "$follow_over" ]; do
+      # Looked at first and drained after, so that nothing written before the end is left.
+      kill -0 "$follow_job" 2>/dev/null || follow_over=1 follow_size=$(log_size "$follow_folder")
+      cat <&5 || exit 1
+      [ -n "$follow_over" ] || pause
+    done
+  fi
+  kill "$follow_reader" 2>/dev/null
+  wait "$follow_reader" 2>/dev/null
+  # What outlived the command is still to be ended: the reader may have been at it.
+  [ ! -e "$follow_folder/stopped" ] || stop_job "$follow_folder"
+  exec 5<&- 7<&- 9<&-
+  reply end "$follow_size"
+  tell_notes "$follow_folder"
+  describe "$1"
+  [ -n "${3-}" ] || return 0
+  if enter_folder "$1"; then serve_archive "$3" "$4"; else reply archive new; fi
+}
+
+# What the job's preparation has to say to the person: it is no part of the log.
+tell_notes() { # FOLDER
+  [ ! -e "$1/notes" ] || while IFS= read -r tell_line; do
+    encode "$tell_line"
+    reply note "$encoded"
+  done <"$1/notes"
+}
+
+# Runs beside the log. Its standard output is not the log's: an "interrupt" must print nothing between the bytes.
+follow_control() { # ID PROCESS...: what to end with the client
+  exec >/dev/null 2>&1
+  follow_id=$1
+  shift
+  while IFS= read -r follow_word <&9; do
+    [ "$follow_word" != interrupt ] || stop_job "$state/jobs/$follow_id"
+  done
+  kill "$@" $$
+}

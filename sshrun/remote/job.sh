@@ -1,0 +1,106 @@
+# What the supervisor runs, in one login shell: environment, virtual environment, startup commands, and then, in the
+# shell's place, the command itself, so that its exit code and its signals are nobody else's.
+
+job() { # FOLDER
+  mark "$1/entered"
+  exec >&3 2>&1 3>&- # what the profile printed before this is no part of the log
+  # A function of ours must not stand before a program of that name once the user's commands begin.
+  job_functions=
+  [ ! -s "$1/startup" ] || job_functions=$(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$1/sshrun.sh" | tr '\n' ' ')
+  enter_job "$1"
+  phase environment
+  prepare_environment "$1" || exit
+  set --
+  while IFS= read -r job_word; do
+    decode "$job_word"
+    set -- "$@" "$decoded"
+  done <"$job_folder/command"
+  job_startup
+  # Many hosts have no "python" outside of a virtual environment. Only now: a startup command may have brought one.
+  if [ "$1" = python ] && ! command -v python >/dev/null 2>&1; then
+    shift
+    set -- python3 "$@"
+  fi
+  exec "$@"
+}
+
+# Printed with builtins only: by the time of the second command there are no functions left.
+job_startup() {
+  set --
+  while IFS= read -r job_line; do
+    decode "$job_line"
+    set -- "$@" "$decoded"
+  done <"$job_folder/startup"
+  eval "unset -f $job_functions" # split here and not by IFS, which is the user's
+  job_number=0
+  for job_line; do
+    set -- # "." without arguments would pass ours on to what it reads
+    job_number=$((job_number + 1))
+    printf 'startup %s\n' "$job_number" >>"$job_folder/phase"
+    # Shell text of the user's own; what it exports stays. No "||" behind it, under which "set -e" does nothing.
+    eval "$job_line" </dev/null
+    job_status=$?
+    [ "$job_status" -eq 0 ] || exit "$job_status"
+  done
+  if [ -e "$job_folder/variable" ]; then
+    # Asked of a program that is started like the command: what is not exported is not in its environment.
+    IFS= read -r job_line <"$job_folder/variable"
+    /bin/sh -c "printf '%s\n' \"\${$job_line-}\"" >>"$job_folder/variable"
+  fi
+  printf 'running\n' >>"$job_folder/phase"
+}
+
+phase() { printf '%s\n' "$*" >>"$job_folder/phase"; }
+
+# What the job, and later the shutdown commands, find around them.
+enter_job() { # FOLDER
+  job_folder=$1
+  set --
+  while IFS= read -r enter_line; do
+    decode "$enter_line"
+    set -- "$@" "$decoded"
+  done <"$job_folder/environment"
+  first_line "$job_folder/folder"
+  decode "$line"
+  cd -- "$decoded" || exit
+  first_line "$job_folder/umask"
+  umask "$line"
+  # Exported after everything was read, since a PATH or IFS of the user's would change what the rest means.
+  for enter_line; do
+    # shellcheck disable=SC2163 # "NAME=value", with the value as it is
+    export "$enter_line"
+  done
+  if [ -d "$job_folder/lib" ]; then
+    PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$job_folder/lib
+    export PYTHONPATH
+  fi
+}
+
+# The shutdown commands, detached like the job itself: a laptop that closes between two of them stops none.
+shutdown() { # FOLDER/shutdown
+  mark "$1/entered"
+  exec >&3 2>&1 3>&-
+  enter_job "${1%/*}"
+  activate_environment
+  SSHRUN_EXIT_CODE=$(cat "$1/exit_code")
+  export SSHRUN_EXIT_CODE
+  shutdown_number=0
+  while IFS= read -r shutdown_line; do
+    shutdown_number=$((shutdown_number + 1))
+    # The mark comes first: each starts at most once, whatever happens after.
+    mkdir "$1/began.$shutdown_number" 2>/dev/null || continue
+    decode "$shutdown_line"
+    shutdown_one "$decoded" "$1/code.$shutdown_number"
+  done <"$1/commands"
+}
+
+# In a subshell, so that an "exit" in one command is not the end of the others.
+shutdown_one() { # COMMAND CODE_FILE
+  (
+    shutdown_command=$1
+    # shellcheck disable=SC2046 # one word a function
+    unset -f $(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$job_folder/sshrun.sh" | tr '\n' ' ')
+    eval "$shutdown_command"
+  ) </dev/null
+  echo $? >"$2"
+}

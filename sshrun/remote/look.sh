@@ -1,0 +1,53 @@
+# What a person asks about jobs: which there are, what one is doing, what it printed.
+
+serve_list_jobs() {
+  for list_folder in "$state/jobs"/*; do
+    [ ! -d "$list_folder" ] || describe "${list_folder##*/}"
+  done
+  reply "done"
+}
+
+# The job that is there, what its processes use, the last lines of its log.
+serve_look() { # LINES
+  describe_holder
+  if [ -n "$holder" ] && [ -e "$state/jobs/$holder/log" ]; then
+    case $job_state in preparing | running) look_usage "$state/jobs/$holder" ;; esac
+    # A progress bar may draw all of a log as one line.
+    tail -c 16384 "$state/jobs/$holder/log" | tail -n "$1" | while IFS= read -r look_line || [ -n "$look_line" ]; do
+      encode "$look_line"
+      reply line "$encoded"
+    done
+  fi
+  reply "done"
+}
+
+look_usage() { # FOLDER, of a job whose supervisor lives
+  first_line "$1/id" && stop_supervisor=${line%% *} stop_session=ours
+  members "$1" || return 0
+  # shellcheck disable=SC2086 # one word a process
+  reply use processes "$(echo $members | wc -w | tr -d ' ')"
+  reply use cpu "$(ps -o pcpu= -p "$(echo "$members" | tr -s ' ' ',' | sed 's/^,//; s/,$//')" 2>/dev/null |
+    awk '{ sum += $1 } END { printf "%.0f %%", sum }')"
+  reply use memory "$(ps -o rss= -p "$(echo "$members" | tr -s ' ' ',' | sed 's/^,//; s/,$//')" 2>/dev/null |
+    awk '{ sum += $1 } END { printf "%.0f MB", sum / 1024 }')"
+  has nvidia-smi || return 0
+  nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total --format=csv,noheader 2>/dev/null |
+    while IFS= read -r look_gpu; do reply use gpu "$look_gpu"; done
+}
+
+# Raw bytes between "log ID" and "end SIZE", from where a follow would go on. An id may be given in part; without one it is the job that is there.
+serve_log() { # ID LINES
+  top_slot
+  log_id=$holder
+  if [ -n "$1" ]; then
+    log_id=
+    for log_folder in "$state/jobs"/*"$1"*; do
+      [ ! -e "$log_folder/log" ] || log_id=${log_folder##*/}
+    done
+  fi
+  [ -n "$log_id" ] && [ -e "$state/jobs/$log_id/log" ] || refuse nothing "${1:-of yours}"
+  reply log "$log_id"
+  log_end=$(log_size "$state/jobs/$log_id")
+  head -c "$log_end" "$state/jobs/$log_id/log" | if [ -n "$2" ]; then tail -n "$2"; else cat; fi
+  reply end "$log_end"
+}

@@ -1,0 +1,113 @@
+# From a claim to a running job. Every request may be sent again after a lost connection: the job's id, chosen by the
+# client, makes the second one find what the first one did.
+
+serve_claim() { # ID KEEP: takes the turn, or says who has it; KEEP old jobs stay
+  claim_slot "$1" refuse_busy "$2"
+}
+
+serve_force() { # ID KEEP: takes the turn from whoever has it; every process of the old job ends
+  claim_slot "$1" discard "$2"
+}
+
+claim_slot() { # ID WHAT_IF_BUSY KEEP
+  job=$state/jobs/$1
+  { [ -d "$job" ] || mkdir -p "$job"; } && identity $$ >"$job/claim.$$" && mv -f "$job/claim.$$" "$job/claim" ||
+    refuse state "$job cannot be written"
+  while top_slot && [ "$holder" != "$1" ]; do
+    # Another force was faster; to go on would be to take turns for ever.
+    job_closed "$job" && refuse closed "$1"
+    if [ -z "$holder" ] || job_closed "$state/jobs/$holder" || claim_is_stale "$state/jobs/$holder"; then
+      take_slot "$1" && prune "$3"
+    else
+      "$2" "$1"
+    fi
+  done
+  job_closed "$job" && refuse closed "$1"
+  reply claimed "$1"
+}
+
+claim_is_stale() { # FOLDER
+  job_state "$1"
+  [ "$job_state" = claimed ] && void_stale_claim "$1"
+}
+
+refuse_busy() { # ID
+  describe "$holder"
+  rm -rf -- "$state/jobs/$1"
+  refuse busy
+}
+
+discard() { # ID
+  discard_folder=$state/jobs/$holder
+  job_state "$discard_folder"
+  [ "$job_state" = claimed ] && void_claim "$discard_folder" && return
+  # Known before its end is: who follows it must not take its place for that of the job that comes.
+  mark "$discard_folder/forced" || refuse state "$discard_folder cannot be written"
+  stop_job "$discard_folder" || {
+    rm -f "$discard_folder/forced"
+    refuse stop "$holder" "$stop_left"
+  }
+  mark "$discard_folder/discarded" || refuse state "$discard_folder cannot be written"
+  reply discarded "$holder"
+}
+
+# The folder where the job runs: made if it is not there, with the user's own umask.
+serve_place() { # FOLDER
+  case $1 in
+  \~) place=$HOME ;;
+  \~/*) place=$HOME/${1#\~/} ;;
+  '' | '.') place=. ;;
+  /*) place=$1 ;;
+  *) place=./$1 ;; # a leading dash is no option
+  esac
+  [ -d "$place" ] || (umask "$session_umask" && mkdir -p "$place") 2>/dev/null
+  cd "$place" 2>/dev/null && [ -w . ] || refuse folder "$1"
+  place=$(pwd -P)
+  encode "$place"
+  reply placed "$encoded"
+}
+
+# What the job needs to know, each value on a line as it came: decoded when it is used. A start that was cut off in the
+# middle of this is sent again from its beginning, and once the job has begun nothing is changed any more.
+serve_keep() { # NAME VALUE...
+  [ ! -e "$job/id" ] || return 0
+  keep_name=$1
+  shift
+  if [ $# -gt 0 ]; then printf '%s\n' "$@"; fi 2>/dev/null >"$job/$keep_name" || refuse state "$job cannot be written"
+}
+
+serve_clean() { # ARCHIVE: of an earlier run, or nothing
+  [ -z "$1" ] || rm -f -- "./$1"
+}
+
+# What the spec imports as "sshrun" where that is not installed.
+serve_stand_in() { # TEXT
+  mkdir -p "$job/lib" && printf '%s\n' "$1" | write "$job/lib/sshrun.py" || refuse state "$job cannot be written"
+}
+
+serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed here, in the folder that was placed
+  if [ ! -e "$job/id" ]; then
+    encode "$place"
+    {
+      printf '%s\n' "$session_umask" >"$job/umask" && printf '%s\n' "$encoded" >"$job/folder" &&
+        if [ -n "$1" ]; then stamp "./$1" >"$job/archive.before"; fi &&
+        printf '%s\n' "$program" | write "$job/sshrun.sh"
+    } 2>/dev/null || refuse state "$job cannot be written"
+  fi
+  launch "$job" job "${job##*/}"
+  case $supervisor in
+  '')
+    job_closed "$job" && refuse late "${job##*/}"
+    refuse start "$(head -n 1 "$launch_errors" 2>/dev/null)" ;;
+  void) refuse late "${job##*/}" ;;
+  esac
+  [ -z "$launch_warning" ] || reply note "$launch_warning"
+  has bash || reply fact shell sh
+  reply started "$supervisor"
+}
+
+# Size, time and inode tell whether a file is still the one that was there.
+stamp() { # FILE
+  [ -e "$1" ] || { echo none && return; }
+  stat -L -c '%s %y %i' -- "$1" 2>/dev/null || stat -L -f '%z %Fm %i' -- "$1" 2>/dev/null || echo none
+}

@@ -1,0 +1,103 @@
+# The job's supervisor: leads a session of its own, outlives every connection, and writes down how the job ended.
+#
+#   jobs/ID/
+#     sshrun.sh       this program, so that a job keeps the one it was started with
+#     claim           the session that is about to start it
+#     id              the supervisor: pid, start, boot, host name (or "void")
+#     alive           a FIFO that the supervisor holds open: readers see its end, even by SIGKILL, as end of file
+#     log rc.N        what the job printed; how it ended
+#     environment command startup requirements folder umask     what to do, one escaped value a line
+#     phase entered started ended archive.before facts           what to tell
+#     retrieved forced discarded held shutdown/                  what came after
+
+# Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).
+# $(...) of the starter ends when this moves its stdout away: a handshake without polling.
+supervise() { # FOLDER MODE ID
+  cd "$1" || exit 1
+  umask 077
+  # Ignored signals are inherited, handled ones are not: the job sees HUP ignored, as under nohup, and the rest as usual.
+  trap '' HUP
+  trap : TERM INT QUIT USR1 USR2
+  [ -p alive ] || mkfifo alive 2>/dev/null || [ -p alive ] || exit 1
+  exec 8<>alive || exit 1
+  : >>log && : >>phase && : >>rc.pending || exit 1
+  identity $$ >"id.$$" || exit 1
+  publish "id.$$" id
+  first_line id || exit 1
+  printf '%s\n' "$line"
+  # shellcheck disable=SC2086 # four words
+  [ "${line%% *}" = $$ ] && alive $line || exit 0
+  exec >/dev/null 2>&1 </dev/null # from here the starter goes on; and the shell's own "Terminated" is no part of the log
+  rm -f "id.$$"
+  date +%s >started
+  echo no >entered # emptied by the job, which a full disk does not prevent
+  SSHRUN_JOB=$3 # how stop knows what belongs to the job
+  export SSHRUN_JOB
+  # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
+  login_shell "$1/sshrun.sh" "$2" "$1" 3>>log 8>&-
+  supervise_code=$?
+  # A profile that ends, or becomes another shell, has run no job: that is no success.
+  [ "$supervise_code" -ne 0 ] || [ ! -s entered ] || supervise_code=1
+  # A stop that comes now may take a program of ours for one of the job's, and end it: then it is started once more.
+  for _ in 1 2 3 4 5 6 7 8 9; do date +%s >ended && break; done
+  # Made beforehand, so that on a full disk a rename is all that is needed.
+  for _ in 1 2 3 4 5 6 7 8 9; do
+    mv rc.pending "rc.$supervise_code"
+    [ -e rc.pending ] || break
+  done
+}
+
+# bash as login shell, so that profile, conda and modules are there as after a login; sh where there is no bash.
+login_shell() {
+  if has bash; then bash -l "$@"; else sh -l "$@"; fi
+}
+
+# The second setsid finds itself leading a group, therefore forks, and returns here. "&" would leave SIGINT and SIGQUIT
+# ignored in the job for good.
+launch() { # FOLDER MODE ID -> $supervisor, the identity of the supervisor, and $launch_warning
+  launch_errors=$1/launch.err
+  set -- sh "$1/sshrun.sh" supervise "$@"
+  if has setsid; then
+    set -- setsid setsid "$@"
+  elif has perl; then
+    set -- perl -e 'use POSIX; fork && exit 0; POSIX::setsid(); exec @ARGV' "$@"
+  elif has python3; then
+    set -- python3 -c 'import os, sys
+if os.fork(): os._exit(0)
+os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+  else
+    set -- launch_plain "$@"
+  fi
+  launch_warning=
+  if logind_kills; then
+    if lingers; then
+      set -- systemd-run --user --scope --quiet -- "$@"
+    else
+      launch_warning="logind ends all jobs at logout (KillUserProcesses=yes); as root: loginctl enable-linger $(id -un)"
+    fi
+  fi
+  supervisor=$("$@" </dev/null 2>"$launch_errors")
+}
+
+launch_plain() { "$@" & }
+
+# logind with KillUserProcesses=yes ends all processes of a login session, setsid or not. A scope under the user's own
+# manager is outside the session, and lingering keeps that manager alive; either alone does not help.
+logind_kills() {
+  in_session_scope && has systemd-run && has busctl &&
+    [ "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager \
+      KillUserProcesses 2>/dev/null)" = "b true" ]
+}
+
+in_session_scope() { # read here, since a program that is started is time that somebody waits
+  while IFS= read -r scope_line; do
+    case $scope_line in */session-*.scope*) return 0 ;; esac
+  done 2>/dev/null </proc/self/cgroup
+  return 1
+}
+
+# Asked for first, since root may have said it of an account that may not say it of itself.
+lingers() {
+  [ "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)" = yes ] ||
+    loginctl --no-ask-password enable-linger 2>/dev/null
+}
