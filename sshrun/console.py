@@ -1,0 +1,206 @@
+"""The only printer: the job's output and data go to stdout, all that sshrun says goes to stderr."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from sshrun.errors import SshrunError
+from sshrun.interrupts import Interrupted
+from sshrun.job import Described, Event, Logged, Moved, Said, Started, Warned, files_text
+from sshrun.terminal import TerminalFilter, visible
+
+Result = TypeVar("Result")
+
+BAR_PAUSE = 0.5  # seconds that a transfer may take without a bar being drawn
+PROGRESS_PAUSE = 10.0  # seconds between two lines of progress where there is no terminal
+
+
+class Console:
+    """Text for a person. stdout stays as raw as the job's output, unless it is a terminal."""
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        self.verbose = verbose
+        self.quiet = quiet
+        self._filter = TerminalFilter() if os.isatty(1) else None
+        self._bar: Any = None
+        self._moving_since: float | None = None
+        self._progress_said = 0.0
+
+    def say(self, text: str) -> None:
+        """A line that -q leaves out."""
+        if not self.quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        """A line for -v."""
+        if self.verbose:
+            self._line(text)
+
+    def warn(self, text: str) -> None:
+        self._line(f"warning: {text}")
+
+    def fail(self, error: SshrunError) -> None:
+        first, *others = error.message.splitlines() or [""]
+        self._line(f"{first}" if others or not error.hint else f"{first} ({error.hint})")
+        for line in others:
+            self._line(line)
+        if others and error.hint:
+            self._line(error.hint)
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for."""
+        _write(1, f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    def record(self, fields: dict[str, Any]) -> None:
+        """One object of data that is meant for programs: nothing for a person."""
+
+    def show(self, event: Event) -> None:
+        """Shows what happens on the way."""
+        if isinstance(event, Logged):
+            self._end_bar()
+            _write(1, event.data if self._filter is None else self._filter.feed(event.data))
+        elif isinstance(event, Said):
+            self.say(event.text.rstrip("\n"))
+        elif isinstance(event, Warned):
+            self.warn(event.text)
+        elif isinstance(event, Moved):
+            self._progress(event)
+        elif isinstance(event, Started):
+            self.say(f"job {event.id} is on {event.host}")
+        elif isinstance(event, Described):
+            self.detail(f"job {event.job.id}: {event.job.state} {event.job.phase}".rstrip())
+
+    def play(self, steps: Generator[Event, None, Result]) -> Result:
+        """Carries steps through and shows what happens; returns what they return."""
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            self.show(event)
+
+    def finish(self) -> None:
+        """Writes what is still held back of the job's output."""
+        self._end_bar()
+        if self._filter is not None:
+            _write(1, self._filter.flush())
+
+    def _progress(self, event: Moved) -> None:
+        now = time.monotonic()
+        if event.finished:
+            self._end_bar()
+            self._moving_since = None
+            self.detail(_moved_text(event))
+            return
+        if self._moving_since is None:
+            self._moving_since = self._progress_said = now
+        if self.quiet:
+            return
+        if not os.isatty(2):
+            if now - self._progress_said >= PROGRESS_PAUSE:
+                self._progress_said = now
+                self._line(_moved_text(event))
+        elif self._bar is not None or now - self._moving_since >= BAR_PAUSE:
+            self._draw(event)
+
+    def _draw(self, event: Moved) -> None:
+        if self._bar is None:
+            from rich import progress
+            from rich.console import Console as RichConsole
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.DownloadColumn(binary_units=True),
+                progress.TransferSpeedColumn(),
+                progress.TimeRemainingColumn(),
+                console=RichConsole(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(event.direction, total=event.total)
+            self._bar.start()
+        self._bar.update(self._task, completed=event.done, total=event.total)
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        self._end_bar()
+        _write(
+            2, "".join(f"sshrun: {visible(line)}\n" for line in text.splitlines()).encode("utf-8", "surrogateescape")
+        )
+
+
+class JsonConsole(Console):
+    """One JSON object a line on stdout, for scripts; errors and warnings among them."""
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        super().__init__(verbose=verbose, quiet=quiet)
+        self._filter = None
+
+    def say(self, text: str) -> None:
+        self.record({"event": "said", "text": text})
+
+    def detail(self, text: str) -> None:
+        if self.verbose:
+            self.record({"event": "detail", "text": text})
+
+    def warn(self, text: str) -> None:
+        self.record({"event": "warning", "text": text})
+
+    def fail(self, error: SshrunError) -> None:
+        cause = type(error).__name__
+        self.record(
+            {"event": "error", "cause": cause, "message": error.message, "hint": error.hint, "exit": error.exit_status}
+        )
+
+    def data(self, text: str) -> None:
+        pass
+
+    def record(self, fields: dict[str, Any]) -> None:
+        import json
+
+        _write(1, json.dumps(fields, ensure_ascii=True).encode() + b"\n")
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Logged):
+            self.record({"event": "log", "offset": event.offset, "text": event.data.decode("utf-8", "surrogateescape")})
+        elif isinstance(event, Said):
+            self.record({"event": event.kind, "text": event.text})
+        elif isinstance(event, Warned):
+            self.warn(event.text)
+        elif isinstance(event, Moved):
+            self.record({"event": event.direction, **event._asdict()})
+        elif isinstance(event, Started):
+            self.record({"event": "started", "id": event.id, "host": event.host})
+        elif isinstance(event, Described):
+            job = event.job
+            self.record({"event": "job", "id": job.id, "state": job.state, "code": job.code, "phase": job.phase})
+
+    def finish(self) -> None:
+        pass
+
+
+def _moved_text(event: Moved) -> str:
+    by = f", by {event.engine}" if event.engine else ""
+    return f"{event.direction}: {event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB, {files_text(event.files)}{by}"
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it, or Interrupted: a reader that has gone away (a pipe to `head`) ends sshrun, not the job."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
+            raise
+        if descriptor == 1:
+            raise Interrupted(signal.SIGPIPE) from None

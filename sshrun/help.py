@@ -1,0 +1,33 @@
+"""What --help prints. A text of its own, since no parser is loaded for it."""
+
+TEXT = """\
+Train a model, or run any long job, on another machine over plain SSH; the results come home as if it had run here.
+
+  sshrun [OPTIONS] COMMAND MODEL [ARG ...]    a model's command:   sshrun train my_model --epochs 3
+  sshrun [OPTIONS] run SCRIPT [ARG ...]       a plain script:      sshrun run fit.py --lr 0.1
+  sshrun [OPTIONS] -- PROGRAM [ARG ...]       anything:            sshrun -h gpu1 -- ./long.sh
+
+  sshrun status                               what the host is doing
+  sshrun logs [-f] [-n LINES] [ID]            a job's log; -f follows it
+  sshrun stop                                 end every process of the job
+  sshrun retrieve                             bring home what is there
+  sshrun jobs                                 the last jobs, here and on the host
+  sshrun doctor                               what the host has, and what it lacks
+  sshrun sandbox                              a throwaway SSH server on this machine, to try things
+  sshrun ssh-keygen NAME [-t TYPE] [-b BITS] [-o FOLDER] [--passphrase]
+                                              a key for a host
+
+  -h, --host [USER@]HOST[:PORT][/PATH]        the host, and the working directory there
+  -p, --port N                                the server's port
+  -i, --identity_file F, --identity-file F    the private key to log in with
+      --wait (default), --no-wait             follow the job to its end, or leave once the host holds it
+      --resume                                attach to the job that is there
+      --force                                 stop and discard the job that is there, then start
+      --clean                                 remove the model's old archive and logs here, once the job is there
+      --sandbox                               use a throwaway SSH server on this machine
+      --dry-run                               say what would be done; connect to nothing
+      --json                                  one JSON object a line
+  -v, --verbose    -q, --quiet    --help    --version
+
+After `run SCRIPT` and after `--` every word goes to the program. Ctrl+C stops the job; Ctrl+\\ leaves it running.
+"""

@@ -1,0 +1,346 @@
+"""Which files go where: patterns of the settings, matched here and on the host by one and the same engine.
+
+A pattern without a pipe is a glob as in Python's `glob` (recursive, hidden names only when named), with the same
+relative path on both sides. `SOURCE|TARGET` names one file or folder and the name it gets, or, with a slash at its end,
+the folder it goes into. The engine asks a `Tree` what is there, and never more than it needs: on the host each question
+is a round trip. Names are `str` as `os.fsdecode` makes them, so that any bytes come through.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from sshrun.terminal import visible
+
+# What a transfer that was cut off leaves behind begins with this, on both sides, and is never taken for anybody's file.
+PART = ".sshrun-part"
+
+_NAMELESS = ("", ".", "..", "~")
+
+
+class Pattern(NamedTuple):
+    """What to send. `target` is None for a glob, whose paths are the same on both sides."""
+
+    text: str
+    source: str
+    target: str | None = None
+
+    @property
+    def literal(self) -> bool:
+        """Whether `source` is a name, whatever it holds."""
+        return self.target is not None
+
+    @property
+    def wildcard(self) -> bool:
+        return not self.literal and _magic(self.source)
+
+    @property
+    def base(self) -> str:
+        """The sender's folder that `path` is relative to; "." for the spec's folder, or the working directory."""
+        if not self.literal:
+            return "."
+        folder, name = os.path.split(self.source.rstrip("/") or "/")
+        return self.source if name in _NAMELESS else folder or "."
+
+    @property
+    def path(self) -> str:
+        """Relative to `base`, without "." and ".."; "" for `base` itself."""
+        if self.literal:
+            name = os.path.basename(self.source.rstrip("/"))
+            return "" if name in _NAMELESS else name
+        return "/".join(_steps(self.source))
+
+    @property
+    def leaves_home(self) -> bool:
+        """Whether `target` is a place of its own, and not beneath the receiver's folder."""
+        return self.place(self.path)[0] != "."
+
+    def place(self, path: str) -> tuple[str, str]:
+        """The receiver's folder, and the name beneath it, of what was found as `path`.
+
+        The folder is "." wherever the name can say it all; otherwise it is absolute, begins with "~" or holds "..".
+        """
+        if self.target is None:
+            return ".", path
+        folder, name = os.path.split(self.target)
+        if name in _NAMELESS:
+            folder, name = self.target, self.path
+        below = path[len(self.path) :].lstrip("/") if self.path else path
+        name = f"{name}/{below}" if below else name
+        if folder.startswith(("/", "~")) or ".." in folder.split("/"):
+            return folder, name
+        return ".", "/".join(_steps(f"{folder}/{name}"))
+
+
+class Item(NamedTuple):
+    """One file, or one folder of those that are sent whole: `path` beneath `base` becomes `name` beneath `root`.
+
+    `size` is in bytes, `mode` is st_mode. For an upload `base` is absolute.
+    """
+
+    base: str
+    path: str
+    root: str
+    name: str
+    size: int
+    mtime_ns: int
+    mode: int
+
+    @property
+    def source(self) -> str:
+        return os.path.join(self.base, self.path)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+
+class Selection(NamedTuple):
+    """`unmatched` are the patterns that nothing was found for."""
+
+    items: tuple[Item, ...]
+    warnings: tuple[str, ...] = ()
+    unmatched: tuple[Pattern, ...] = ()
+
+
+class Entry(NamedTuple):
+    """What stands under a name, links followed. `mode` is 0 for a link to nothing; `identity` is device and inode."""
+
+    mode: int
+    size: int = 0
+    mtime_ns: int = 0
+    identity: tuple[int, int] = (0, 0)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+
+class Tree(Protocol):
+    """The files beneath a folder, here or on a host. Paths are relative to it, "" is the folder itself."""
+
+    warnings: list[str]
+
+    def entry(self, path: str) -> Entry | None: ...
+
+    def entries(self, path: str, *, deep: bool) -> Iterable[tuple[str, Entry]]:
+        """What stands in a folder; `deep` says that the folders in it will be asked for as well."""
+
+
+def parse_upload(text: str) -> Pattern:
+    """Reads an item of `upload_files`. Raises ValueError with what is wrong and what to do."""
+    return _parse(text, "LOCAL|REMOTE")
+
+
+def parse_download(text: str) -> Pattern:
+    """Reads an item of `download_files`. Raises ValueError with what is wrong and what to do."""
+    return _parse(text, "REMOTE|LOCAL")
+
+
+def whole(source: str, target: str | os.PathLike[str]) -> Pattern:
+    """One file or folder, under exactly these names."""
+    return Pattern(source, source, os.fspath(target))
+
+
+def item(source: str | os.PathLike[str], name: str) -> Item:
+    """One file here, for the working directory. Raises OSError."""
+    base, path = os.path.split(os.path.abspath(source))
+    status = os.stat(source)
+    return Item(base, path, ".", name, status.st_size, status.st_mtime_ns, status.st_mode)
+
+
+def select_local(patterns: Sequence[Pattern], folder: str | os.PathLike[str]) -> Selection:
+    """What patterns of an upload name beneath `folder`. Where two mean the same target, the later one counts."""
+
+    here = os.path.abspath(folder)
+    bases = [os.path.normpath(os.path.join(here, os.path.expanduser(pattern.base))) for pattern in patterns]
+    return select(patterns, bases, [LocalTree(base) for base in bases])
+
+
+def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tree]) -> Selection:
+    """What patterns name, each in its tree, which the items call by its base."""
+    items: dict[tuple[str, str], Item] = {}
+    warnings: list[str] = []
+    unmatched = []
+    for pattern, base, tree in zip(patterns, bases, trees, strict=True):
+        matched = False
+        for path, entry in find(tree, pattern):
+            if not entry.mode:
+                warnings.append(f"{visible(path)} is a link to nothing: left out")
+            elif not (entry.is_file or entry.is_folder):
+                warnings.append(f"{visible(path)} is neither a file nor a folder: left out")
+            else:
+                matched = True
+                root, name = pattern.place(path)
+                if name:
+                    items[root, name] = Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode)
+        warnings += tree.warnings
+        if not matched:
+            unmatched.append(pattern)
+    return Selection(tuple(items.values()), tuple(dict.fromkeys(warnings)), tuple(unmatched))
+
+
+def find(tree: Tree, pattern: Pattern) -> Iterator[tuple[str, Entry]]:
+    """The paths that a pattern means in a tree: files, and the folders of what is named without a glob."""
+    path = pattern.path
+    only_folders = pattern.source.endswith("/")
+    if not pattern.wildcard:
+        entry = tree.entry(path)
+        if entry is not None and entry.is_folder:
+            yield path, entry
+            yield from _everything(tree, path, frozenset((entry.identity,)))
+        elif entry is not None and not only_folders:
+            yield path, entry
+    elif not only_folders:
+        prefix, parts = split(path)
+        entry = tree.entry(prefix)
+        if entry is not None and entry.is_folder:
+            found = {}
+            for path, reached in _glob(tree, prefix, frozenset((entry.identity,)), parts):
+                if not reached.is_folder:
+                    found[path] = reached
+            yield from found.items()
+
+
+def split(path: str) -> tuple[str, list[str]]:
+    """The folder that a glob begins in, and the steps of the path below it, from the first with a wildcard on."""
+    steps = path.split("/")
+    first = next((number for number, step in enumerate(steps) if _magic(step)), len(steps))
+    # "**/**" finds what "**" finds, in as many ways as there are folders on the way.
+    parts = [
+        step for number, step in enumerate(steps) if number >= first and steps[number - 1 : number + 1] != ["**", "**"]
+    ]
+    return "/".join(steps[:first]), parts
+
+
+def _parse(text: str, form: str) -> Pattern:
+    if not text:
+        raise ValueError("is empty: name a file, a folder or a pattern")
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which no path can")
+    source, *targets = text.split("|")
+    if not targets:
+        if source.startswith(("/", "~/")) or source == "~" or ".." in source.split("/"):
+            raise ValueError(f"{text!r} leaves the folder, which takes both sides: {form}")
+        return Pattern(text, source)
+    if len(targets) > 1:
+        raise ValueError(f"{text!r} has more than one '|': it is {form}")
+    target = targets[0]
+    for side in (source, target):
+        if not side:
+            raise ValueError(f"{text!r} names nothing on one side of '|': it is {form}")
+        if "*" in side or "?" in side:
+            raise ValueError(f"{text!r}: '*' and '?' do not go together with '|'; name the folder, and it goes whole")
+        if side.startswith("~") and side != "~" and not side.startswith("~/"):
+            raise ValueError(f"{text!r}: '~' stands for one's own home only; write ./{side} for a file of that name")
+    pattern = Pattern(text, source, target)
+    if not pattern.path and os.path.basename(target) in _NAMELESS:
+        raise ValueError(f"{text!r} says no name for what arrives: end it in one, like {target.rstrip('/')}/NAME")
+    return pattern
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in path.split("/") if step not in ("", ".")]
+
+
+def _magic(step: str) -> bool:
+    return "*" in step or "?" in step or "[" in step
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _everything(tree: Tree, folder: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Entry]]:
+    for name, entry in tree.entries(folder, deep=True):
+        path = _join(folder, name)
+        if not entry.is_folder:
+            yield path, entry
+        elif entry.identity not in above:
+            yield path, entry
+            yield from _everything(tree, path, above | {entry.identity})
+
+
+def _glob(
+    tree: Tree, folder: str, above: frozenset[tuple[int, int]], parts: Sequence[str]
+) -> Iterator[tuple[str, Entry]]:
+    """Python's rules (glob.iglob): no wildcard matches a leading dot unless the step begins with one.
+
+    `above` are the folders on the way; a link that leads back to one of them is not entered again.
+    """
+    step, rest = parts[0], parts[1:]
+    if step == "**":
+        if rest:
+            yield from _glob(tree, folder, above, rest)
+        for name, entry in tree.entries(folder, deep=True):
+            if name.startswith("."):
+                continue
+            if entry.is_folder:
+                if entry.identity not in above:
+                    yield from _glob(tree, _join(folder, name), above | {entry.identity}, parts)
+            elif not rest:
+                yield _join(folder, name), entry
+    elif _magic(step):
+        matches = _matcher(step)
+        for name, entry in tree.entries(folder, deep=bool(rest)):
+            if (name.startswith(".") and not step.startswith(".")) or not matches(name):
+                continue
+            if not rest:
+                yield _join(folder, name), entry
+            elif entry.is_folder and entry.identity not in above:
+                yield from _glob(tree, _join(folder, name), above | {entry.identity}, rest)
+    else:
+        path = _join(folder, step)
+        found = tree.entry(path)
+        if found is not None and not rest:
+            yield path, found
+        elif found is not None and found.is_folder:
+            yield from _glob(tree, path, above | {found.identity}, rest)
+
+
+def _matcher(step: str) -> Callable[[str], object]:
+    import fnmatch
+    import re
+
+    return re.compile(fnmatch.translate(step)).match
+
+
+class LocalTree:
+    """The files beneath a folder here."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.warnings: list[str] = []
+
+    def entry(self, path: str) -> Entry | None:
+        full = os.path.join(self.folder, path)
+        try:
+            return _entry(os.stat(full))
+        except OSError:
+            return Entry(0) if os.path.lexists(full) else None
+
+    def entries(self, path: str, *, deep: bool) -> Iterator[tuple[str, Entry]]:  # noqa: ARG002 # one look is as good
+        try:
+            with os.scandir(os.path.join(self.folder, path)) as listing:
+                found = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self.warnings.append(f"{visible(path)} cannot be read: {error.strerror}")
+            return
+        for one in found:
+            if one.name.startswith(PART):
+                continue
+            try:
+                yield one.name, _entry(one.stat())
+            except OSError:
+                yield one.name, Entry(0)
+
+
+def _entry(status: os.stat_result) -> Entry:
+    return Entry(status.st_mode, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
