@@ -1,0 +1,132 @@
+"""What the three ways to move files have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from sshrun.errors import ConnectionFailed, TransferFailed
+from sshrun.paths import Item
+from sshrun.scripts import Refusal, Session, decode
+from sshrun.terminal import visible
+from sshrun.transfer.staging import Staging
+
+PATIENCE = 600.0  # seconds without a word: much may stand in buffers on the way, and ssh itself sees a dead connection
+_GROWTH = 64 << 20
+
+_BUNDLE_BYTES = 32 << 20
+_BUNDLE_NAMES = 256 << 10  # characters: so many fit into what ssh buffers, and sending them never waits for the host
+
+
+class Connection(Protocol):
+    """The shared connection, as programs that open a session of their own need it."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def target(self) -> str:
+        """The HOST argument of ssh."""
+
+    def remote_shell(self) -> list[str]:
+        """ssh and its options, without HOST: what rsync calls a remote shell."""
+
+    def scp_argv(self) -> list[str]:
+        """scp and its options."""
+
+
+class Step(NamedTuple):
+    """So many more bytes on their way; `files` of an upload are whole there."""
+
+    bytes: int = 0
+    files: int = 0
+
+
+class Arrived(NamedTuple):
+    """A file of a download is whole, and what the host has: it stands in the staging folder as `name`."""
+
+    item: Item
+    name: str
+
+
+class Changed(NamedTuple):
+    """A file was written to while it was read; what arrived is what it held on the way."""
+
+    item: Item
+
+
+class SessionRefused(ConnectionFailed):
+    """The server allows no second session over this connection (MaxSessions of sshd_config(5))."""
+
+
+class NoSpace(TransferFailed):
+    """A disk is full, or a file larger than it can be: what has arrived of it is of no use, and in the way."""
+
+
+class Engine(Protocol):
+    name: str
+
+    def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
+        """Brings items to `root`, an absolute path there."""
+
+    def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived | Changed]:
+        """Brings items, all of one base, into a staging folder. A file that is gone by now does not arrive."""
+
+
+def bundles(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Items in their order, so many at once as are worth the while."""
+    bundle: list[Item] = []
+    size = names = 0
+    for item in items:
+        length = len(os.fsencode(item.path)) + len(os.fsencode(item.name))
+        if bundle and (size + item.size > _BUNDLE_BYTES or names + length > _BUNDLE_NAMES):
+            yield bundle
+            bundle, size, names = [], 0, 0
+        bundle.append(item)
+        size += item.size
+        names += length
+    if bundle:
+        yield bundle
+
+
+def count_files(items: Sequence[Item]) -> int:
+    return sum(not item.is_folder for item in items)
+
+
+def not_placed(session: Session, refusal: Refusal) -> Exception:
+    """The host's reason for not taking files, in the words of the person who meets it."""
+    said = visible(os.fsdecode(decode(refusal.values)))
+    if refusal.word == "put":
+        hint = "free some space there" if "No space" in said or "quota" in said else "see who owns what stands there"
+        return TransferFailed(f"{session.host} cannot store the files: {said}", hint)
+    if refusal.word == "folder":
+        return TransferFailed(f"{session.host}: the folder {said} cannot be made or written", "name another")
+    return refusal
+
+
+def failure(session: Session, program: str, said: str) -> Exception:
+    """Why a program with a session of its own failed: by itself, or for lack of one, if ours still gets an answer.
+
+    Raises ConnectionFailed where it gets none: how rsync and scp end does not tell these cases apart.
+    """
+    if "open refused by peer" in said or "session request failed" in said:
+        return SessionRefused(f"{session.host} allows no second session over one connection")
+    session.request("there")
+    session.reply()
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    message = f"{session.host}: {program}: {visible(lines[0])}" if lines else f"{session.host}: {program} failed"
+    if any(words in said for words in ("No space left", "quota exceeded", "File too large")):
+        return NoSpace(message, "free some space")
+    return TransferFailed(message, "transfer: tar does without it")
+
+
+def limited(argv: Sequence[str], size: int) -> list[str]:
+    """A program that may write no file larger than one that is listed with `size` bytes can have become."""
+    blocks = size_limit(size) // 512 + 1
+    return ["sh", "-c", 'ulimit -f "$0" && exec "$@"', str(blocks), *argv]
+
+
+def size_limit(size: int) -> int:
+    """So large may a file be that was listed with `size` bytes, since a job may still be writing to it."""
+    return max(2 * size, size + _GROWTH)

@@ -1,0 +1,229 @@
+"""Files by rsync(1): sends what changed within a file, goes on with one that was cut off, verifies each as a whole.
+
+It renames what is whole by itself, so an upload goes to its place directly; a download goes through the staging folder.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sshrun.errors import TransferFailed
+from sshrun.paths import PART, Item
+from sshrun.process import PIPE, Child, capture, spawn
+from sshrun.scripts import Session, decode
+from sshrun.transfer.engine import (
+    PATIENCE,
+    Arrived,
+    Connection,
+    NoSpace,
+    SessionRefused,
+    Step,
+    count_files,
+    failure,
+    limited,
+)
+from sshrun.transfer.staging import Staging
+
+Version = tuple[int, ...]
+
+OLDEST: Version = (3, 0, 0)  # --protect-args, without which names would go through a shell there
+_PROGRESS: Version = (3, 1, 0)
+_STOP = 3.0  # seconds to put away what has arrived of a file, for the next time
+_ERRORS = 1 << 16
+
+_VANISHED = 24  # exit status: some files were gone before it came to them
+
+
+class Rsync:
+    """The engine. `local` is the version of the rsync here."""
+
+    name = "rsync"
+
+    def __init__(self, session: Session, connection: Connection, local: Version, *, compress: bool) -> None:
+        self.session = session
+        self.connection = connection
+        self.local = local
+        self.compress = compress
+
+    def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
+        self.session.request("rsync", root)
+        temporary = os.fsdecode(decode(self.session.reply().values))
+        options = [
+            f"--temp-dir={temporary}",
+            "--chmod=a-st,Du+rwx",  # folders stay ours to write to
+        ]
+        renamed = [item for item in items if item.path != item.name]
+        try:
+            with _stand_in(renamed) as folder:
+                groups = [
+                    *_by_base(item for item in items if item.path == item.name),
+                    *([(folder, renamed)] if renamed else []),
+                ]
+                for base, group in groups:
+                    argv = [*self._argv(), *options, "--", f"{base}/", self._remote(root)]
+                    yield from self._run(argv, [item.name for item in group])
+                    yield Step(files=count_files(group))
+        except NoSpace:
+            self._tidy(root, keep=False)
+            raise
+        except (TransferFailed, SessionRefused):
+            self._tidy(root, keep=True)
+            raise
+        self._tidy(root, keep=True)
+
+    def _tidy(self, root: str, *, keep: bool) -> None:
+        """After a lost connection there is nobody to ask for it, and the next transfer goes on with what is there."""
+        self.session.request("tidy", root, str(int(keep)))
+        self.session.reply(timeout=PATIENCE)
+
+    def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived]:
+        import hashlib
+
+        # What is cut off stays for the next time.
+        staging.keep = True
+        name = f"rsync-{hashlib.sha256(os.fsencode(base)).hexdigest()[:10]}"
+        target = staging.subfolder(name)
+        argv = self._argv()
+        if all(item.path == item.name for item in items):
+            # Never takes the place of what is asked for (--ignore-times), but only what changed in it travels.
+            argv.append(f"--compare-dest={staging.root}")
+        argv += ["--", self._remote(base), f"{target}/"]
+        try:
+            yield from self._run(limited(argv, max(item.size for item in items)), [item.path for item in items])
+        except NoSpace:
+            staging.keep = False
+            raise
+        staging.keep = False
+        for item in items:
+            try:
+                staging.adopt(f"{name}/{item.path}", item)
+            except FileNotFoundError:
+                continue
+            yield Arrived(item, f"{name}/{item.path}")
+
+    def _argv(self) -> list[str]:
+        """Sends what it is told to, whatever it looks like: what is unchanged was left out before.
+
+        The sender resolves links (-L), the receiver takes neither links nor devices: -l, -D and so -a are not here.
+        """
+        argv = ["rsync", "-ptLIs", "--files-from=-", "--from0", f"--partial-dir={PART}", f"--timeout={PATIENCE:.0f}"]
+        if self.local >= _PROGRESS:
+            argv += ["--info=progress2", "--no-human-readable", "--outbuf=Line"]
+        if self.compress:
+            argv.append("-z")
+        shell = self.connection.remote_shell()
+        if self.session.noise:
+            nonce = os.urandom(16).hex()
+            shell = [sys.executable, "-P", "-m", "sshrun.transfer.rsync_shell", nonce, *shell]
+            argv.append(f"--rsync-path=echo {nonce} && rsync")
+        return [*argv, "-e", " ".join(map(_quoted, shell))]
+
+    def _remote(self, folder: str) -> str:
+        target = self.connection.target
+        return f"[{target}]:{folder}/" if ":" in target else f"{target}:{folder}/"
+
+    def _run(self, argv: Sequence[str], names: Sequence[str]) -> Iterator[Step]:
+        """Raises SessionRefused, ConnectionFailed, TransferFailed."""
+        import tempfile
+
+        # rsync reads its own variables too, and some would weaken what is asked for here.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
+        with tempfile.TemporaryFile() as listed:
+            listed.write(b"".join([b"%b\0" % os.fsencode(name) for name in names]))
+            listed.seek(0)
+            child = spawn(argv, stdin=listed.fileno(), stdout=PIPE, stderr=PIPE, session=True, env=environment)
+        errors = bytearray()
+        try:
+            done = 0
+            for line in _lines(child, errors):
+                count = line.split(None, 1)[:1]
+                if count and count[0].isdigit():
+                    yield Step(bytes=int(count[0]) - done)
+                    done = int(count[0])
+            status = child.wait()
+        finally:
+            _end(child)
+        if status not in (0, _VANISHED):
+            raise failure(self.session, "rsync", errors.decode("utf-8", "replace"))
+
+
+def version(line: str) -> Version:
+    """The version that `rsync --version` begins with; () for another program: macOS has openrsync under this name."""
+    words = line.split()
+    if words[:2] != ["rsync", "version"]:
+        return ()
+    return tuple(int(number) for number in words[2].lstrip("v").split(".") if number.isdigit())
+
+
+def local_version() -> Version:
+    try:
+        return version(capture(["rsync", "--version"]).output.decode("ascii", "replace"))
+    except FileNotFoundError:
+        return ()
+
+
+def _by_base(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item.base, []).append(item)
+    return list(groups.items())
+
+
+@contextmanager
+def _stand_in(items: Sequence[Item]) -> Iterator[str]:
+    """A folder in which links have the names that files get there: rsync resolves links, and cannot rename."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="sshrun-") as folder:
+        for item in items:
+            path = os.path.join(folder, item.name)
+            if item.is_folder:
+                os.makedirs(path, exist_ok=True)
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.symlink(item.source, path)
+        yield folder
+
+
+def _quoted(word: str) -> str:
+    """As rsync splits -e: at blanks, with quotes, in which two mean one; there is no other escape."""
+    return word if word and not set(word) & set(" \t\"'") else "'" + word.replace("'", "''") + "'"
+
+
+def _lines(child: Child, errors: bytearray) -> Iterator[bytes]:
+    """Lines of standard output, progress included, until the program closes it; its errors go to `errors`."""
+    assert child.stdout is not None and child.stderr is not None
+    poll = select.poll()
+    poll.register(child.stdout, select.POLLIN)
+    poll.register(child.stderr, select.POLLIN)
+    open_ends = 2
+    rest = b""
+    while open_ends:
+        for descriptor, _ in poll.poll():
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                poll.unregister(descriptor)
+                open_ends -= 1
+            elif descriptor == child.stderr:
+                if len(errors) < _ERRORS:
+                    errors += data
+            else:
+                *lines, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")
+                rest = rest[-_ERRORS:]
+                yield from lines
+
+
+def _end(child: Child) -> None:
+    if child.poll() is None:
+        # rsync puts away what it has of a file, so that the next one can go on there.
+        os.kill(child.pid, signal.SIGTERM)
+        try:
+            child.wait(timeout=_STOP)
+        except TimeoutError:
+            child.kill()
+    child.close()

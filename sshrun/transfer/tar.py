@@ -1,0 +1,359 @@
+"""Files through the session itself, as tar archives: needs no second session, and has the least to say about each file.
+
+Archives are written and read here, in bundles: a connection that is lost costs one bundle, not all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+from sshrun.errors import TransferFailed
+from sshrun.paths import Item
+from sshrun.scripts import Refusal, Session, decode
+from sshrun.terminal import visible
+from sshrun.transfer.digests import Verification
+from sshrun.transfer.engine import PATIENCE, Arrived, Changed, Step, bundles, count_files, not_placed, size_limit
+from sshrun.transfer.listing import name_list
+from sshrun.transfer.staging import Staging
+
+PIECE = 256 << 10
+
+_BLOCK = 512
+_END = bytes(2 * _BLOCK)
+_ZEROS = bytes(_BLOCK)
+_LARGEST_OCTAL = 8**11 - 1
+_NAME = 100
+_NOBODY = b"0000000\0" * 2  # owner and group: not kept
+_REST = (bytes(_NAME) + b"ustar  \0").ljust(_BLOCK - 157, b"\0")
+_CHECKSUM_OF_THE_REST = sum(_REST) + 8 * ord(" ")  # the checksum itself counts as blanks
+_LONGEST_NAME = 64 << 10
+
+
+class Tar:
+    """The engine. With `compress`, archives travel through gzip(1)."""
+
+    name = "tar"
+
+    def __init__(self, session: Session, *, compress: bool) -> None:
+        self.session = session
+        self.filter = "gzip" if compress else ""
+
+    def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
+        sent = []
+        try:
+            for bundle in bundles(items):
+                yield from self._put(root, bundle)
+                sent.append(count_files(bundle))
+            for files in sent:
+                self.session.reply(timeout=PATIENCE)
+                yield Step(files=files)
+        except Refusal as refusal:
+            raise not_placed(self.session, refusal) from refusal
+
+    def _put(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
+        headers = [header(item) for item in items]
+        if self.filter:
+            with _compressed(archive(items, headers)) as file:
+                self.session.request("put", root, str(file.seek(0, os.SEEK_END)), self.filter)
+                file.seek(0)
+                while piece := file.read(PIECE):
+                    self.session.send(piece)
+            yield Step(bytes=sum(_content(item) for item in items))
+            return
+        length = sum(map(len, headers)) + sum(_padded(_content(item)) for item in items) + len(_END)
+        self.session.request("put", root, str(length), self.filter)
+        for piece in archive(items, headers):
+            self.session.send(piece)
+            yield Step(bytes=len(piece))
+
+    def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived | Changed]:
+        verification = Verification(self.session, base)
+        rest = list(bundles(items))
+        if rest:
+            self._get(base, rest[0])
+        for number, bundle in enumerate(rest):
+            if number + 1 < len(rest):
+                self._get(base, rest[number + 1])  # ahead, so that the host never waits for us
+            staged: dict[str, tuple[str, str]] = {}
+            self.session.reply(timeout=PATIENCE)
+            stream = self.session.raw(timeout=PATIENCE)
+            yield from self._unpack(_expanded(stream) if self.filter else stream, bundle, staging, staged)
+            verification.said = verification.said or os.fsdecode(decode(self.session.reply(timeout=PATIENCE).values))
+            yield from verification.read(bundle, staged)
+        yield from verification.doubts()
+
+    def _get(self, base: str, items: Sequence[Item]) -> None:
+        names = name_list(item.path for item in items)
+        for verb, *values in (("get", self.filter), ("digest",)):
+            self.session.request(verb, base, str(len(names)), *values)
+            self.session.send(names)
+
+    def _unpack(
+        self, stream: Iterable[bytes], items: Sequence[Item], staging: Staging, staged: dict[str, tuple[str, str]]
+    ) -> Iterator[Step]:
+        """Takes what was asked for, each once, and nothing else; `staged` gets its name in there, and its digest."""
+        import hashlib
+
+        host = self.session.host
+        wanted = {item.path: item for item in items}
+        reader = Reader(stream, host)
+        for member in reader.members():
+            path = os.fsdecode(member.name).removeprefix("./")
+            item = wanted.pop(path, None)
+            if item is None:
+                raise TransferFailed(f"{host} sends {visible(path)}, which it was not asked for")
+            if member.link is not None:
+                # The second name of a file with two; tar sends its content only once.
+                first = staged.get(os.fsdecode(member.link).removeprefix("./"))
+                if first is None:
+                    raise TransferFailed(f"{host} sends {visible(path)} as a link to what it did not send")
+                staged[path] = _copied(staging, first[0], item), first[1]
+                yield Step(bytes=item.size)
+                continue
+            if member.size > size_limit(item.size):
+                raise TransferFailed(f"{host} sends {member.size} bytes as {visible(path)}, listed with {item.size}")
+            digest = hashlib.sha256()
+            with staging.create(item) as (descriptor, name):
+                for piece in reader.content(member.size):
+                    digest.update(piece)
+                    _write(descriptor, piece)
+                    yield Step(bytes=len(piece))
+            staged[path] = name, digest.hexdigest()
+
+
+def header(item: Item) -> bytes:
+    """What stands before a file in an archive.
+
+    Times keep their nanoseconds in a pax record (POSIX.1-2001 pax(1)), which a tar that does not know it passes over;
+    long names use GNU's record, which busybox knows and the pax one it does not.
+    """
+    name = os.fsencode("./" + item.name)
+    seconds, nanoseconds = divmod(max(item.mtime_ns, 0), 10**9)
+    if item.is_folder:
+        # Ours to write to, or its files could not be put into their places.
+        kind, mode, size, name = b"5", item.mode & 0o777 | 0o700, 0, name + b"/"
+    else:
+        kind, mode, size = b"0", item.mode & 0o777, item.size
+    before = b""
+    if len(name) > _NAME:
+        length = len(name) + 1
+        before = _block(b"././@LongLink", 0, length, 0, b"L") + name.ljust(_padded(length), b"\0")
+        name = name[:_NAME]
+    if nanoseconds:
+        record = b"mtime=%d.%09d\n" % (seconds, nanoseconds)
+        record = b"%d %b" % (len(record) + 3, record)
+        before += _block(b"././@PaxHeader", 0, len(record), 0, b"x") + record.ljust(_BLOCK, b"\0")
+    return before + _block(name, mode, size, seconds, kind)
+
+
+def _block(name: bytes, mode: int, size: int, seconds: int, kind: bytes) -> bytes:
+    # Beyond 8 GiB GNU's binary form, which bsdtar and busybox read too.
+    number = b"%011o\0" % size if size <= _LARGEST_OCTAL else b"\x80" + size.to_bytes(11, "big")
+    fields = b"%b%07o\0%b%b%011o\0" % (name, mode, _NOBODY, number, seconds)
+    checksum = sum(fields) + kind[0] + _CHECKSUM_OF_THE_REST
+    return b"%b%b%06o\0 %b%b" % (fields[: len(name)].ljust(_NAME, b"\0"), fields[len(name) :], checksum, kind, _REST)
+
+
+def archive(items: Sequence[Item], headers: Sequence[bytes]) -> Iterator[bytes]:
+    """The bytes of an archive, in large pieces. Raises TransferFailed for a file that cannot be read to its end."""
+    pieces: list[bytes] = []
+    waiting = 0
+    for item, head in zip(items, headers, strict=True):
+        pieces.append(head)
+        waiting += len(head)
+        if not item.is_folder:
+            for piece in _contents(item):
+                pieces.append(piece)
+                waiting += len(piece)
+                if waiting >= PIECE:
+                    yield b"".join(pieces)
+                    pieces, waiting = [], 0
+            pieces.append(_ZEROS[: -item.size % _BLOCK])
+    pieces.append(_END)
+    yield b"".join(pieces)
+
+
+def _contents(item: Item) -> Iterator[bytes]:
+    try:
+        descriptor = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            left = item.size
+            while left:
+                piece = os.read(descriptor, min(left, PIECE))
+                if not piece:
+                    raise TransferFailed(f"{visible(item.source)} became shorter while it was sent", "try again")
+                left -= len(piece)
+                yield piece
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise TransferFailed(f"{visible(item.source)} cannot be read: {error.strerror}") from error
+
+
+def _compressed(pieces: Iterable[bytes]) -> IO[bytes]:
+    import gzip
+    import tempfile
+
+    file = tempfile.SpooledTemporaryFile(max_size=16 << 20)  # noqa: SIM115 (the caller's to close)
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
+        for piece in pieces:
+            packed.write(piece)
+    return file
+
+
+def _expanded(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """What gzip made on the host, as plain bytes, never much at once: a little of gzip's can be a lot."""
+    import zlib
+
+    expander = zlib.decompressobj(wbits=31)
+    for chunk in stream:
+        while chunk:
+            yield expander.decompress(chunk, PIECE)
+            chunk = expander.unconsumed_tail
+    yield expander.flush()
+
+
+def _content(item: Item) -> int:
+    return 0 if item.is_folder else item.size
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+class Member(NamedTuple):
+    """A file in an archive; with `link`, another name of one that came before."""
+
+    name: bytes
+    size: int
+    link: bytes | None
+
+
+class Reader:
+    """Reads archives that stand behind one another. Takes files only; raises TransferFailed for anything else."""
+
+    def __init__(self, stream: Iterable[bytes], host: str) -> None:
+        self._stream = iter(stream)
+        self._chunk = b""
+        self._at = 0
+        self._left = 0
+        self._host = host
+
+    def members(self) -> Iterator[Member]:
+        """Each member; what of its `content` was not taken is passed over."""
+        name = link = None
+        records: dict[bytes, bytes] = {}
+        while block := self._header():
+            kind = block[156:157]
+            size = int(records.get(b"size", b"%d" % _number(block[124:136])))
+            if size < 0:
+                raise self._broken()
+            self._left = _padded(size)
+            if kind in (b"L", b"K", b"x"):
+                if size > _LONGEST_NAME:
+                    raise self._broken()
+                data = b"".join(self.content(size))
+                if kind == b"L":
+                    name = data.rstrip(b"\0")
+                elif kind == b"K":
+                    link = data.rstrip(b"\0")
+                else:
+                    records = _pax(data)
+            elif kind != b"g":
+                own = records.get(b"path") or name or _name(block)
+                target = None
+                if kind == b"1":
+                    target = records.get(b"linkpath") or link or block[157:257].rstrip(b"\0")
+                elif kind not in (b"0", b"\0"):
+                    raise TransferFailed(f"{self._host} sends {visible(os.fsdecode(own))}, which is not a file")
+                yield Member(own, size, target)
+                name = link = None
+                records = {}
+            for _ in self.content(self._left):
+                pass
+
+    def content(self, size: int) -> Iterator[bytes]:
+        """The next `size` bytes of the present member."""
+        while size:
+            piece = self._take(size)
+            if not piece:
+                raise self._broken()
+            size -= len(piece)
+            self._left -= len(piece)
+            yield piece
+
+    def _header(self) -> bytes:
+        """The next block that is no padding; empty at the end of the stream."""
+        while True:
+            block = self._take(_BLOCK)
+            while 0 < len(block) < _BLOCK:
+                more = self._take(_BLOCK - len(block))
+                if not more:
+                    raise self._broken()
+                block += more
+            if not block:
+                return b""
+            if block != _ZEROS:
+                if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+                    raise self._broken()
+                return block
+
+    def _take(self, size: int) -> bytes:
+        """At most `size` bytes, at least one before the end of the stream."""
+        while self._at == len(self._chunk):
+            chunk = next(self._stream, None)
+            if chunk is None:
+                return b""
+            self._chunk, self._at = chunk, 0
+        piece = self._chunk[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    def _broken(self) -> TransferFailed:
+        return TransferFailed(f"{self._host} sends an archive that cannot be read", "see whether `tar` works there")
+
+
+def _number(field: bytes) -> int:
+    if field[0] & 0x80:
+        return int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
+    try:
+        return int(field.strip(b" \0") or b"0", 8)
+    except ValueError:
+        return -1
+
+
+def _name(block: bytes) -> bytes:
+    name = block[:100].split(b"\0", 1)[0]
+    # POSIX has a prefix for long names; in GNU's own format times stand in its place.
+    prefix = block[345:500].split(b"\0", 1)[0] if block[257:263] == b"ustar\0" else b""
+    return prefix + b"/" + name if prefix else name
+
+
+def _pax(data: bytes) -> dict[bytes, bytes]:
+    records = {}
+    while data:
+        length = data.split(b" ", 1)[0]
+        if not length.isdigit() or not 0 < int(length) <= len(data):
+            break
+        record, data = data[: int(length)], data[int(length) :]
+        key, _, value = record[len(length) + 1 : -1].partition(b"=")
+        records[key] = value
+    return records
+
+
+def _copied(staging: Staging, name: str, item: Item) -> str:
+    source = staging.open(name)
+    try:
+        with staging.create(item) as (descriptor, copy):
+            while piece := os.read(source, PIECE):
+                _write(descriptor, piece)
+    finally:
+        os.close(source)
+    return copy
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
