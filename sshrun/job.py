@@ -1,0 +1,149 @@
+"""A job as data: what was asked for, what is known of it, and what happens on the way."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+State = Literal["claimed", "void", "preparing", "running", "finished", "lost"]
+
+SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+    9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+}  # fmt: skip
+
+
+class Facts(NamedTuple):
+    """What the client that started a job wrote down with it: enough to bring its results home from anywhere."""
+
+    command: str = ""
+    model: str = ""
+    argv: tuple[str, ...] = ()
+    runner: str = ""
+    host: str = ""
+    client: str = ""
+    archive: str = ""
+    spec: str = ""
+    download_files: tuple[str, ...] = ()
+    shutdown_cmds: tuple[str, ...] = ()
+    log_folder: Mapping[str, str] | None = None
+
+    @property
+    def resumed_by(self) -> str:
+        """What names the job behind --resume."""
+        return f"run {os.path.basename(self.spec)}" if self.runner == "run" else f"{self.command} {self.model}"
+
+    @property
+    def title(self) -> str:
+        return " ".join(self.argv) if self.runner == "program" else " ".join(filter(None, (self.command, self.model)))
+
+
+class Job(NamedTuple):
+    """A job as the host describes it. Times are seconds since the epoch, by the host's clock; sizes are bytes."""
+
+    id: str
+    state: State
+    code: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    log_size: int = 0
+    marks: frozenset[str] = frozenset()
+    phase: str = ""
+    facts: Facts = Facts()
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("finished", "lost")
+
+
+def new_id() -> str:
+    """The time of its making, to about a microsecond, so that ids sort by age; and chance, so that two never meet."""
+    now = time.time()
+    fraction = int(now % 1 * (1 << 20))
+    return time.strftime("%Y%m%d-%H%M%S-", time.localtime(now)) + f"{fraction:05x}{os.urandom(2).hex()[:3]}"
+
+
+def code_text(code: int) -> str:
+    """`exit 3`; above 128 a shell cannot tell a signal from the program's own code."""
+    name = SIGNALS.get(code - 128)
+    return f"exit {code} ({name}, or the program's own code)" if name else f"exit {code}"
+
+
+def files_text(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def age_text(seconds: float) -> str:
+    """`42 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
+    whole = max(0, int(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    if hours < 1:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+# What happens on the way. jobs.py yields these, console.py shows them.
+
+
+class Said(NamedTuple):
+    """A line for the person; `kind` is what --json calls it."""
+
+    kind: str
+    text: str
+
+
+class Warned(NamedTuple):
+    text: str
+
+
+class Logged(NamedTuple):
+    """The job's output, as it is, from byte `offset` on."""
+
+    data: bytes
+    offset: int
+
+
+class Moved(NamedTuple):
+    """Files on their way: `direction` is "upload" or "download"; sizes in bytes."""
+
+    direction: str
+    done: int
+    total: int
+    files: int
+    finished: bool = False
+    engine: str = ""  # the ways it took, once it is finished
+
+
+class Started(NamedTuple):
+    """The host holds the job."""
+
+    id: str
+    host: str
+
+
+class Described(NamedTuple):
+    """What is known of the job changed."""
+
+    job: Job
+
+
+Event = Said | Warned | Logged | Moved | Started | Described
+
+
+def facts_to_data(facts: Facts) -> dict[str, Any]:
+    return {name: value for name, value in facts._asdict().items() if value}
+
+
+def facts_from_data(data: Mapping[str, Any]) -> Facts:
+    """Reads facts that this or another version of sshrun wrote: what is unknown is left out."""
+    known = {name: data[name] for name in Facts._fields if name in data}
+    for name in ("argv", "download_files", "shutdown_cmds"):
+        if name in known:
+            known[name] = tuple(str(item) for item in known[name])
+    return Facts(**known)

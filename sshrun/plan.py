@@ -1,0 +1,43 @@
+"""What a host is to be given, and what is to come home: all that jobs.py has to know of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sshrun.environment import Environment
+from sshrun.job import Facts
+from sshrun.paths import Item, Pattern
+from sshrun.runner import LogFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path  # which takes a tenth of all imports before ssh is started
+
+
+class Start(NamedTuple):
+    """All that a host needs to start a job. `files`, and those of the environment, go into the job's folder."""
+
+    id: str
+    folder: str
+    facts: Facts
+    files: Mapping[str, Sequence[str | bytes]]
+    environment: Environment
+    stand_in: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
+    uploads: Sequence[Item] = ()
+    engine: str | None = None
+    compress: bool | None = None
+    discard: bool = False
+    clean: bool = False  # the archive of an earlier run goes first
+
+
+class Homecoming(NamedTuple):
+    """What comes home when a job is over, and where to: `home` is a folder here."""
+
+    home: Path
+    archive: str = ""
+    logs: LogFolder | None = None
+    downloads: Sequence[Pattern] = ()
+    shutdown_cmds: Sequence[str] = ()
+    protected: Sequence[str] = ()
+    engine: str | None = None
+    compress: bool | None = None

@@ -1,0 +1,119 @@
+"""This machine's own copy of jobs: `~/.sshrun/jobs/ID/` with the log, byte for byte, and what is known of the job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sshrun.job import Facts, facts_from_data, facts_to_data
+
+KEEP = 20  # jobs; older ones are pruned
+
+
+class Record:
+    """The copy of one job."""
+
+    def __init__(self, job_id: str) -> None:
+        self.id = job_id
+        self.folder = jobs_folder() / job_id
+        self.log = self.folder / "log"
+        self._descriptor: int | None = None
+
+    def make(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the host has said that it holds the job."""
+        return (self.folder / "facts").exists()
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the log that are here."""
+        try:
+            return self.log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def write_log(self, data: bytes, offset: int) -> None:
+        """Adds to the log: written before it is shown, so that what was seen once is never asked for again.
+
+        Not appended: two that follow the same job each write the same bytes to the same place.
+        """
+        if self._descriptor is None:
+            self.make()
+            self._descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600)
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a small file of the record whole."""
+        self.make()
+        new = self.folder / f"{name}.{os.getpid()}"
+        new.write_text(text, encoding="utf-8", errors="surrogateescape")
+        new.replace(self.folder / name)
+
+    def read(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            return None
+
+    def write_facts(self, facts: Facts) -> None:
+        import json
+
+        self.write("facts", json.dumps(facts_to_data(facts)))
+
+    def facts(self) -> Facts:
+        """Facts as they were written; empty ones where there are none, or another program's."""
+        import json
+
+        try:
+            return facts_from_data(json.loads(self.read("facts") or "{}"))
+        except (ValueError, TypeError):
+            return Facts()
+
+    @property
+    def retrieved(self) -> bool:
+        """Whether all that the job has left is here."""
+        return (self.folder / "retrieved").exists()
+
+    @property
+    def code(self) -> int | None:
+        """What the job ended with, once it is retrieved; None for one that was lost."""
+        text = self.read("retrieved")
+        return int(text) if text else None
+
+    def mark_retrieved(self, code: int | None) -> None:
+        self.write("retrieved", "" if code is None else str(code))
+
+
+def jobs_folder() -> Path:
+    return Path(os.path.expanduser("~/.sshrun/jobs"))
+
+
+def records() -> Iterator[Record]:
+    """All records, the latest first."""
+    try:
+        names = sorted(os.listdir(jobs_folder()), reverse=True)
+    except FileNotFoundError:
+        return
+    for name in names:
+        yield Record(name)
+
+
+def prune(keep: int = KEEP) -> None:
+    """Removes the oldest records of jobs whose results are here, down to `keep`."""
+    import shutil
+
+    for record in list(records())[keep:]:
+        if record.retrieved:
+            shutil.rmtree(record.folder, ignore_errors=True)

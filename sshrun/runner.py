@@ -1,0 +1,231 @@
+"""What `sshrun COMMAND MODEL ARGS` means on the host."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sshrun.errors import SettingsError
+from sshrun.model import TEST_SUFFIX, Spec
+from sshrun.settings import Settings
+from sshrun.sources import Sourced
+
+MLTK_PACKAGE = "silabs-mltk"
+MLTK_CACHE = "MLTK_CACHE_DIR"
+
+
+class Release(NamedTuple):
+    """What is known of a released mltk: what it needs beside what it asks for itself, and what it has packages for."""
+
+    version: str
+    companions: tuple[str, ...]
+    fits: str
+
+
+# Newest first. The command line of 0.20.0 fails with later ones of its companions.
+MLTK_RELEASES = (Release("0.20.0", ("typer==0.12.5", "click==8.1.7"), "Python 3.10 to 3.12 on x86-64 Linux"),)
+
+
+class LogFolder(NamedTuple):
+    """What a runner writes down itself: the folder of a model's logs, which comes to `here` (absolute), and the log of
+    the command, which comes to lie in it.
+
+    On the host both are below the folder that `variable` names in the job's own environment, where a profile or a
+    startup command may have set it, or else below `cache`. A folder of the spec's own choice begins with "/", "~" or
+    "./", and is where it says.
+    """
+
+    here: str
+    folder: str
+    command_log: str
+    variable: str
+    cache: str
+
+    @property
+    def there(self) -> str:
+        """The folder on the host, as far as it is known before the job has begun."""
+        return self.folder if _is_own_choice(self.folder) else f"{self.cache}/{self.folder}"
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Each name on the host, and the path it gets here."""
+        return (self.folder, self.here), (self.command_log, f"{self.here}/{os.path.basename(self.command_log)}")
+
+    def to_data(self) -> dict[str, str]:
+        """What is kept with the job. Where its logs come to is up to whoever fetches them."""
+        return {name: value for name, value in self._asdict().items() if name != "here"}
+
+
+class Runner(NamedTuple):
+    """How a job is started on the host, and what it leaves.
+
+    `name` is "mltk", "script", "run" or "program". `argv` is started in the working directory; no shell sees it.
+    `command` and `model` name the job, for `status` and for the comparison of `--resume`. `archive` is relative to the
+    working directory there and to the spec's home here. `requirements` are the runner's own lines for pip.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    command: str
+    model: str
+    archive: str | None = None
+    logs: LogFolder | None = None
+    requirements: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> str:
+        """A line for whom the runner's package could not be installed, "" where there is nothing to say."""
+        release = _release(_installed_version(MLTK_PACKAGE)) if self.name == "mltk" else None
+        if release is None:
+            return ""
+        return (
+            f"{MLTK_PACKAGE} {release.version} has packages for {release.fits} only; "
+            "python: PROGRAM in the settings names another Python of the host"
+        )
+
+
+def runner_for_model(
+    spec: Spec, command: str, args: Sequence[str], settings: Settings, *, model: str, clean: bool
+) -> Runner:
+    """`sshrun COMMAND MODEL ARGS`, MODEL as it was typed: mltk where the spec imports mltk, otherwise the spec itself.
+
+    `clean` is handed on to mltk's `train`, its only command that knows it. Raises SettingsError where the `command`
+    template is wrong.
+    """
+    if not spec.imports_mltk:
+        archive = settings.archive.value if settings.archive else f"{spec.name}.zip"
+        words = _python(spec.path, [command, *args], settings)
+        argv = _from_template(settings.command, command, spec.name, args) or words
+        return Runner("script", argv, command, spec.name, archive)
+    is_test = "--test" in args or (spec.name != model and os.path.basename(model) == spec.name + TEST_SUFFIX)
+    name = spec.name + TEST_SUFFIX if is_test else spec.name
+    arguments = [*args, "--clean"] if clean and command == "train" and "--clean" not in args else list(args)
+    return Runner(
+        "mltk",
+        _from_template(settings.command, command, name, arguments) or ("mltk", command, name, *arguments),
+        command,
+        name,
+        settings.archive.value if settings.archive else f"{name}.mltk.zip",
+        _mltk_logs(spec, command, name),
+        _mltk_requirements(settings),
+    )
+
+
+def runner_for_script(spec: Spec, args: Sequence[str], settings: Settings) -> Runner:
+    """`sshrun run SCRIPT ARGS`. Raises SettingsError where the `command` template is wrong."""
+    argv = _from_template(settings.command, "", spec.name, args) or _python(spec.path, args, settings)
+    return Runner("run", argv, "run", spec.name, settings.archive.value if settings.archive else None)
+
+
+def runner_for_program(argv: Sequence[str]) -> Runner:
+    """`sshrun -- PROGRAM ARGS`."""
+    return Runner("program", tuple(argv), "--", argv[0])
+
+
+def _python(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """`python` is the virtual environment's, or what the host has; the setting counts where none is made with it."""
+    program = settings.python.value if settings.python and not settings.create_venv.value else "python"
+    name = os.path.basename(path)
+    return (program, f"./{name}" if name.startswith("-") else name, *args)
+
+
+def _from_template(
+    template: Sourced[str] | None, command: str, model: str, args: Sequence[str]
+) -> tuple[str, ...] | None:
+    """The words of a `command` template, or None without one. It is split before values are put in, never after."""
+    if template is None:
+        return None
+    import shlex
+
+    try:
+        words = shlex.split(template.value)
+    except ValueError as error:
+        raise SettingsError([f"{template.origin}: {error}"], "quote it as for a shell") from error
+    if not words:
+        raise SettingsError([f"{template.origin}: no program is named"], "for example: torchrun {model}.py {args}")
+    argv: list[str] = []
+    for word in words:
+        if word == "{args}":
+            argv += args
+        elif "{args}" in word:
+            raise SettingsError([f"{template.origin}: {{args}} must be a word of its own, not in {word!r}"])
+        elif word != "{command}" or command:
+            # One pass, so that a model named {command} stays what it is.
+            argv.append(model.join(part.replace("{command}", command) for part in word.split("{model}")))
+    if args and "{args}" not in words:
+        raise SettingsError([f"{template.origin}: there is no {{args}} for {shlex.join(args)!r}"], "add {args} to it")
+    return tuple(argv)
+
+
+def stored_logs(data: Mapping[str, Any], home: str) -> LogFolder | None:
+    """The logs of a job that another client may have started, from what the host has kept of it.
+
+    That says where they are there, and no more: they come to mltk's own folder, or to a folder beneath `home`.
+    """
+    try:
+        folder, command_log, variable, cache = (str(data[name]) for name in LogFolder._fields if name != "here")
+    except KeyError:
+        return None
+    name = os.path.basename(folder)
+    if name in ("", ".", "..", "~") or os.path.basename(command_log) in ("", ".", ".."):
+        return None
+    if not _is_own_choice(folder):
+        return LogFolder(_mltk_folder(name), folder, command_log, variable, cache)
+    below = os.path.normpath(folder)
+    leaves = below.startswith(("/", "~", "../"))
+    return LogFolder(os.path.join(home, name if leaves else below), folder, command_log, variable, cache)
+
+
+def _mltk_logs(spec: Spec, command: str, name: str) -> LogFolder:
+    """mltk/utils/path.py, create_user_dir: where mltk 0.20.0 keeps what it writes; in test mode under another name."""
+    here, folder = _mltk_folder(name), f"models/{name}"
+    if spec.log_dir:
+        own = spec.log_dir + name.removeprefix(spec.name)
+        here, folder = os.path.join(spec.home, os.path.expanduser(own)), own if _is_own_choice(own) else f"./{own}"
+    return LogFolder(os.path.abspath(here), folder, f"cli_logs/{command}.log", MLTK_CACHE, "~/.mltk")
+
+
+def _mltk_folder(name: str) -> str:
+    cache = os.path.expandvars(os.environ.get(MLTK_CACHE) or "~/.mltk")
+    return os.path.join(os.path.abspath(os.path.expanduser(cache)), "models", name)
+
+
+def _is_own_choice(folder: str) -> bool:
+    return folder.startswith(("/", "~", "./"))
+
+
+def _mltk_requirements(settings: Settings) -> tuple[str, ...]:
+    """mltk in the version installed here if any, and what that version is known to need."""
+    asked_for = {_project(requirement.value) for requirement in settings.requirements}
+    version = _installed_version(MLTK_PACKAGE)
+    release = _release(version)
+    companions = release.companions if release else ()
+    package = f"{MLTK_PACKAGE}=={version}" if version else MLTK_PACKAGE
+    return tuple(line for line in (package, *companions) if _project(line) not in asked_for)
+
+
+def _release(version: str) -> Release | None:
+    """What is known of a version, of the latest one where none is named."""
+    return next((release for release in MLTK_RELEASES if version in ("", release.version)), None)
+
+
+def _installed_version(package: str) -> str:
+    """From the name of its metadata's folder (PyPA, recording installed projects): importlib.metadata takes 15 ms."""
+    beginning = package.replace("-", "_") + "-"
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info") and name.lower().startswith(beginning):
+                return name[len(beginning) :].removesuffix(".dist-info")
+    return ""
+
+
+def _project(requirement: str) -> str:
+    """The name in a requirement, as package indexes compare it: PEP 503."""
+    end = next((at for at, letter in enumerate(requirement) if not (letter.isalnum() or letter in "-_.")), None)
+    return requirement[:end].lower().replace("_", "-").replace(".", "-")

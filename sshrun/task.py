@@ -1,0 +1,284 @@
+"""What a command line means, once the spec and all settings are read: the task that a host is to be given."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from sshrun import paths
+from sshrun.environment import Environment
+from sshrun.errors import SettingsError, UsageError
+from sshrun.host import Login, Target, identity_option, parse_port, parse_target
+from sshrun.job import Facts, Job, facts_to_data
+from sshrun.mixin import stand_in
+from sshrun.model import Spec, find_script, find_spec, imported, read_script, read_spec
+from sshrun.plan import Homecoming, Start
+from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
+from sshrun.settings import Options, Settings, merge, merge_for_program
+from sshrun.settings_files import load_project_file, load_user_file
+from sshrun.sources import Origin, Sourced
+from sshrun.terminal import visible
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.records import Record
+    from sshrun.sandbox import Sandbox
+
+
+class Task(NamedTuple):
+    """`home` is the folder here that results come to; `uploads` are the files that go there.
+
+    `unrun` are the shutdown commands that a sandbox does not run, since it is the very machine that they would stop.
+    """
+
+    runner: Runner
+    settings: Settings
+    home: str
+    unrun: tuple[str, ...] = ()
+    spec: Spec | None = None
+    uploads: tuple[paths.Item, ...] = ()
+    downloads: tuple[paths.Pattern, ...] = ()
+    protected: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    facts_there: Facts | None = None  # of a job that is there already
+
+    @property
+    def facts(self) -> Facts:
+        """What is stored with the job, so that any client can bring its results home. Nothing of the environment."""
+        if self.facts_there is not None:
+            return self.facts_there
+        import socket
+
+        return Facts(
+            command=self.runner.command,
+            model=self.runner.model,
+            argv=self.runner.argv,
+            runner=self.runner.name,
+            host=self.settings.login.host,
+            client=socket.gethostname(),
+            archive=self.runner.archive or "",
+            spec=self.spec.path if self.spec else "",
+            download_files=_texts(self.settings.download_files),
+            shutdown_cmds=_texts(self.settings.shutdown_cmds),
+            log_folder=self.runner.logs.to_data() if self.runner.logs else None,
+        )
+
+    @property
+    def homecoming(self) -> Homecoming:
+        from pathlib import Path
+
+        return Homecoming(
+            home=Path(self.home),
+            archive=self.runner.archive or "",
+            logs=self.runner.logs,
+            downloads=self.downloads,
+            shutdown_cmds=_texts(self.settings.shutdown_cmds),
+            protected=self.protected,
+            engine=self.settings.transfer.value if self.settings.transfer else None,
+            compress=self.settings.compress.value if self.settings.compress else None,
+        )
+
+    def start(self, job_id: str, *, discard: bool, clean: bool) -> Start:
+        """What the host is given, under the id `job_id`."""
+        import json
+
+        return Start(
+            id=job_id,
+            folder=self.settings.remote_dir.value,
+            facts=self.facts,
+            files={
+                "environment": [f"{variable.name}={variable.value}" for variable in self.settings.environment],
+                "startup": _texts(self.settings.startup_cmds),
+                "command": self.runner.argv,
+                "facts": [json.dumps(facts_to_data(self.facts))],
+                **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
+            },
+            environment=Environment.of(self.settings, self.runner),
+            stand_in=stand_in() if self.spec and self.spec.imports_sshrun else b"",
+            uploads=self.uploads,
+            engine=self.settings.transfer.value if self.settings.transfer else None,
+            compress=self.settings.compress.value if self.settings.compress else None,
+            discard=discard,
+            clean=clean,
+        )
+
+    def clean_here(self) -> None:
+        """Removes what an earlier run of the model left here: its archive and its runner's logs."""
+        import shutil
+        from pathlib import Path
+
+        if self.runner.archive:
+            archive = Path(self.home, Path(self.runner.archive).name)
+            if archive.is_file() or archive.is_symlink():
+                archive.unlink()
+        if self.runner.logs:
+            logs = Path(self.runner.logs.here).resolve()
+            # A spec may choose any folder for its logs, also one that holds everything else.
+            if not any(Path(kept).resolve().is_relative_to(logs) for kept in (self.home, os.getcwd(), Path.home())):
+                shutil.rmtree(logs, ignore_errors=True)
+
+
+def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
+    """Reads everything that a run depends on. Raises UsageError, and SettingsError with all that is wrong in files."""
+    user = load_user_file()
+    options = _options(arguments, sandbox)
+    spec: Spec | None = None
+    if arguments.verb == "program":
+        settings = merge_for_program(options, [load_project_file(os.getcwd()), user])
+        runner = runner_for_program(arguments.words)
+    elif arguments.verb == "run":
+        script, *args = arguments.words
+        spec = read_script(find_script(script))
+        settings = merge(options, [*spec.layers, user])
+        runner = runner_for_script(spec, args, settings)
+    else:
+        command, model, *args = arguments.words
+        spec = read_spec(find_spec(model, user.model_paths))
+        if spec.unread:
+            spec = imported(spec)
+        settings = merge(options, [*spec.layers, user])
+        runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
+    unrun: tuple[str, ...] = ()
+    if sandbox is not None:
+        # Nor are they stored with the job: whoever resumes it would run them.
+        unrun = _texts(settings.shutdown_cmds)
+        settings = settings._replace(login=_sandbox_login(sandbox), shutdown_cmds=())
+    # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
+    files = _files(settings._replace(upload_files=()) if arguments.resume else settings, spec)
+    of_spec = (*spec.unread, *spec.warnings) if spec else ()
+    return Task(
+        runner=runner,
+        settings=settings,
+        home=spec.home if spec else os.getcwd(),
+        unrun=unrun,
+        spec=spec,
+        uploads=files.uploads,
+        downloads=files.downloads,
+        protected=(spec.path,) if spec else (),
+        warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings),
+    )
+
+
+def settings_for(arguments: Arguments, sandbox: Sandbox | None = None) -> Settings:
+    """What the command line and the files say, where no model is named. Raises UsageError, SettingsError."""
+    settings = merge(_options(arguments, sandbox), [load_project_file(os.getcwd()), load_user_file()])
+    return settings if sandbox is None else settings._replace(login=_sandbox_login(sandbox))
+
+
+def task_of(job: Job, record: Record, login: Login) -> Task:
+    """The task of a job that is on a host, from what was stored with it: results come to the current folder.
+
+    What this machine wrote down itself when it started the job counts. Of one that was started elsewhere only the host
+    can tell, and a host names no place here outside of the current folder.
+    """
+    facts, warnings = (record.facts(), ()) if record.begun else _confined(job.facts)
+    origin = Origin("default", key="stored with the job")
+    settings = Settings(
+        login=login,
+        remote_dir=Sourced(".", origin),
+        create_venv=Sourced(False, origin),
+        shutdown_cmds=tuple(Sourced(command, origin) for command in facts.shutdown_cmds),
+    )
+    runner = Runner(
+        name=facts.runner,
+        argv=facts.argv,
+        command=facts.command,
+        model=facts.model,
+        archive=facts.archive or None,
+        logs=stored_logs(facts.log_folder, os.getcwd()) if facts.log_folder else None,
+    )
+    return Task(
+        runner=runner,
+        settings=settings,
+        home=os.getcwd(),
+        downloads=tuple(paths.parse_download(text) for text in facts.download_files),
+        protected=(facts.spec, os.path.join(os.getcwd(), os.path.basename(facts.spec))) if facts.spec else (),
+        facts_there=facts,
+        warnings=warnings,
+    )
+
+
+def _confined(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
+    """Facts whose downloads come to the current folder, and a warning for each that is to come elsewhere."""
+    kept, warnings = [], []
+    for text in facts.download_files:
+        try:
+            pattern = paths.parse_download(text)
+        except ValueError as error:
+            warnings.append(f"{visible(text)} is not brought home: {error}")
+            continue
+        if pattern.leaves_home:
+            name = os.path.basename(pattern.source.rstrip("/"))
+            warnings.append(f"{visible(text)} comes to {visible(name)} in this folder: another client named that place")
+            text = f"{pattern.source}|./{name}"
+        kept.append(text)
+    name = os.path.basename(facts.archive)
+    archive = facts.archive if name not in ("", ".", "..", os.path.basename(facts.spec)) else ""
+    return facts._replace(download_files=tuple(kept), archive=archive), tuple(warnings)
+
+
+def _options(arguments: Arguments, sandbox: Sandbox | None) -> Options:
+    target = Target(sandbox.host) if sandbox is not None else None
+    if arguments.host is not None:
+        target = parse_target(arguments.host)
+    return Options(
+        target=target,
+        port=_port(arguments.port),
+        identity=identity_option(arguments.identity) if arguments.identity is not None else None,
+    )
+
+
+def _port(text: str | None) -> int | None:
+    if text is None:
+        return None
+    port = parse_port(text)
+    if port is None:
+        raise UsageError(f"--port {text}: a port is a number from 1 to 65535")
+    return port
+
+
+def _sandbox_login(sandbox: Sandbox) -> Login:
+    origin = Origin("option", key="--sandbox")
+    return Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
+
+
+class _Files(NamedTuple):
+    uploads: tuple[paths.Item, ...]
+    downloads: tuple[paths.Pattern, ...]
+    warnings: tuple[str, ...]
+
+
+def _files(settings: Settings, spec: Spec | None) -> _Files:
+    """The files to upload, the spec first, and the patterns to download. Raises SettingsError."""
+    folder = spec.folder if spec else os.getcwd()
+    problems: list[str] = []
+    warnings: list[str] = []
+    patterns: dict[paths.Pattern, Origin] = {}
+    for entry in settings.upload_files:
+        try:
+            patterns[paths.parse_upload(entry.value)] = entry.origin
+        except ValueError as error:
+            problems.append(f"{entry.origin}: {error}")
+    selection = paths.select_local(list(patterns), folder)
+    for pattern in selection.unmatched:
+        origin = patterns[pattern]
+        line = f"{origin}: {pattern.text!r} matches nothing in {folder}"
+        (problems if origin.layer in ("spec", "script block") else warnings).append(line)
+    downloads: list[paths.Pattern] = []
+    for entry in settings.download_files:
+        try:
+            downloads.append(paths.parse_download(entry.value))
+        except ValueError as error:
+            problems.append(f"{entry.origin}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    items = selection.items
+    if spec:
+        # The spec always goes along, whatever else is named like it.
+        itself = paths.item(spec.path, os.path.basename(spec.path))
+        items = (itself, *(item for item in items if (item.root, item.name) != (itself.root, itself.name)))
+    return _Files(items, tuple(downloads), (*selection.warnings, *warnings))
+
+
+def _texts(entries: tuple[Sourced[str], ...]) -> tuple[str, ...]:
+    return tuple(entry.value for entry in entries)
