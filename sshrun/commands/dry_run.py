@@ -1,0 +1,72 @@
+"""`--dry-run`: every setting and where it comes from, and what would go up, run and come home. Connects to nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sshrun.host import Login, resolved
+from sshrun.job import files_text
+from sshrun.sources import Origin, Sourced
+from sshrun.ssh import look
+from sshrun.terminal import visible
+
+if TYPE_CHECKING:
+    from sshrun.console import Console
+    from sshrun.paths import Item
+    from sshrun.task import Task
+
+_WIDEST = 48  # characters of a value that others are lined up with
+
+
+def dry_run(task: Task, console: Console) -> int:
+    """Returns 0. Raises SettingsError where ssh cannot read its configuration."""
+    rows = [*_login(task.settings.login), *task.settings.rows()]
+    rows += [("requirements", line, Origin("default", key="runner")) for line in task.runner.requirements]
+    uploads = [(item.source, _target(item), item.size) for item in task.uploads if not item.is_folder]
+    downloads = [*filter(None, (task.runner.archive,)), *(pattern.text for pattern in task.downloads)]
+    logs = task.runner.logs
+
+    key_width = max(len(key) for key, _, _ in rows)
+    text_width = min(_WIDEST, max(len(visible(text)) for _, text, _ in rows))
+    for key, text, origin in rows:
+        console.data(f"{key:<{key_width}}  {visible(text):<{text_width}}  {origin}")
+    console.data("")
+    for source, target, size in uploads:
+        console.data(f"upload    {visible(target)}  ({size} bytes, from {visible(source)})")
+    console.data(f"          {files_text(len(uploads))}, {sum(size for _, _, size in uploads)} bytes")
+    console.data(f"run       {visible(shlex.join(task.runner.argv))}")
+    for name in downloads:
+        console.data(f"download  {visible(name)}")
+    if logs is not None:
+        console.data(f"download  {visible(logs.there)}  (to {visible(logs.here)})")
+    console.data(f"home      {visible(task.home)}")
+    console.record(
+        {
+            "event": "dry-run",
+            "settings": [{"key": key, "value": text, "origin": _as_data(origin)} for key, text, origin in rows],
+            "upload": [{"from": source, "to": target, "bytes": size} for source, target, size in uploads],
+            "run": list(task.runner.argv),
+            "download": downloads,
+            "logs": {"from": logs.there, "to": logs.here} if logs is not None else None,
+            "home": task.home,
+        }
+    )
+    return 0
+
+
+def _login(login: Login) -> Iterator[tuple[str, str, Origin]]:
+    settings: dict[str, Sourced[str] | Sourced[int] | None] = resolved(login, look(login))._asdict()
+    settings["config_path"] = login.config_path
+    for key, setting in settings.items():
+        if setting is not None:
+            yield key, str(setting.value), setting.origin
+
+
+def _target(item: Item) -> str:
+    return item.name if item.root == "." else f"{item.root.rstrip('/')}/{item.name}"
+
+
+def _as_data(origin: Origin) -> dict[str, Any]:
+    return {name: value for name, value in origin._asdict().items() if value}

@@ -1,0 +1,53 @@
+"""`sshrun jobs`: the last jobs, here and on the host."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sshrun.commands.host import at_host
+from sshrun.errors import RemoteError, SettingsError, UsageError
+from sshrun.job import Job, age_text, code_text
+from sshrun.records import Record, records
+from sshrun.terminal import visible
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.console import Console
+
+
+def jobs(arguments: Arguments, console: Console) -> int:
+    """Returns 0; a host that does not answer is a warning, since the copies here can be listed all the same."""
+    there: dict[str, Job] = {}
+    host = ""
+    try:
+        with at_host(arguments, console) as link:
+            from sshrun import jobs as life  # while ssh shakes hands
+
+            host = link.host
+            there = {job.id: job for job in console.play(life.listed(link)) if job.state != "void"}
+    except (RemoteError, SettingsError, UsageError) as error:
+        console.warn(error.message)
+    here = {record.id: record for record in records()}
+    for job_id in sorted({*there, *here}, reverse=True):
+        job = there.get(job_id) or _copied(here[job_id])
+        state = code_text(job.code) if job.code is not None else job.state
+        if job_id not in there and not here[job_id].retrieved:
+            state = "not retrieved"
+        where = "here, there" if job_id in there and job_id in here else "there" if job_id in there else "here"
+        began = f"{age_text(time.time() - job.started)} ago" if job.started else ""
+        name = job.facts.host or host
+        console.data("  ".join(filter(None, map(visible, (job_id, name, state, where, began, job.facts.title)))))
+        console.record(
+            {
+                "event": "job", "id": job_id, "host": name, "state": job.state, "code": job.code, "where": where,
+                "started": job.started, "command": job.facts.title,
+            }
+        )  # fmt: skip
+    return 0
+
+
+def _copied(record: Record) -> Job:
+    """A job as far as it is known here."""
+    lost = record.retrieved and record.code is None
+    return Job(record.id, "lost" if lost else "finished", code=record.code, facts=record.facts())

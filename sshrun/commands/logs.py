@@ -1,0 +1,74 @@
+"""`sshrun logs`: a job's log, from the host, or the copy that is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sshrun.commands.host import at_host
+from sshrun.errors import NothingThere, RemoteError, SettingsError, UsageError
+from sshrun.job import Logged
+from sshrun.records import Record, records
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.console import Console
+
+
+def logs(arguments: Arguments, console: Console) -> int:
+    """Returns 0. Raises UsageError, NothingThere, ConnectionFailed where there is neither a host nor a copy."""
+    follow, lines = False, None
+    words: list[str] = []
+    given = iter(arguments.words)
+    for word in given:
+        if word == "-f":
+            follow = True
+        elif word == "-n":
+            lines = _count(next(given))
+        else:
+            words.append(word)
+    if len(words) > 1:
+        raise UsageError(f"sshrun logs: one job at a time, not {' '.join(words)}", "sshrun jobs lists them")
+    wanted = words[0] if words else ""
+    host = ""
+    try:
+        with at_host(arguments, console) as link:
+            from sshrun import jobs  # while ssh shakes hands
+
+            host = link.host
+            if follow:
+                console.play(jobs.watch(link, wanted, lines))
+            else:
+                console.play(jobs.log(link, wanted, lines))
+    except (RemoteError, NothingThere, SettingsError, UsageError) as error:
+        copy = _copy(wanted, host)
+        if copy is None:
+            raise
+        console.warn(f"{error.message}; this is the copy here, of job {copy.id}")
+        _show(copy, lines, console)
+    return 0
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"sshrun logs -n {text}: a number of lines is needed")
+    return int(text)
+
+
+def _copy(wanted: str, host: str) -> Record | None:
+    """The copy of the job whose id holds `wanted`; where none is named, of the last one on `host`."""
+    for record in records():
+        if record.log.exists() and (wanted in record.id if wanted else host and record.facts().host == host):
+            return record
+    return None
+
+
+def _show(copy: Record, lines: int | None, console: Console) -> None:
+    offset = 0
+    with copy.log.open("rb") as file:
+        if lines is not None:
+            content = file.read().splitlines(keepends=True)
+            console.show(Logged(b"".join(content[len(content) - min(lines, len(content)) :]), 0))
+            return
+        while chunk := file.read(1 << 18):
+            console.show(Logged(chunk, offset))
+            offset += len(chunk)

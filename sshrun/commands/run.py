@@ -1,0 +1,40 @@
+"""`sshrun COMMAND MODEL`, `sshrun run SCRIPT`, `sshrun -- PROGRAM`: a whole run, or `--resume` of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sshrun.commands.host import own_sandbox, running_sandbox
+from sshrun.link import Link
+from sshrun.task import prepare
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.console import Console
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Returns the job's own exit code. Raises what SshrunError stands for."""
+    # A sandbox of this run's own ends with it, and a job in it too: there would be nothing to come back to.
+    a_host = own_sandbox if arguments.wait and not arguments.resume else running_sandbox
+    with a_host(arguments) as sandbox:
+        task = prepare(arguments, sandbox)
+        for warning in task.warnings:
+            console.warn(warning)
+        if arguments.dry_run:
+            from sshrun.commands.dry_run import dry_run
+
+            return dry_run(task, console)
+        link = Link(task.settings.login)
+        try:
+            # Imported while ssh shakes hands.
+            from sshrun.commands.live import Live
+            from sshrun.interrupts import Interrupts
+
+            live = Live(link, task, Interrupts(), console)
+            if arguments.resume:
+                return live.resume(wait=arguments.wait)
+            begin = live.start if arguments.wait else live.leave
+            return begin(discard=arguments.force, clean=arguments.clean)
+        finally:
+            link.close()

@@ -1,0 +1,34 @@
+"""What a doctor says."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Verdict = Literal["ok", "warning", "failure"]
+
+
+class Finding(NamedTuple):
+    """One line: what was looked at, how it is, and what to type where it is not well.
+
+    `busy` is a failure that only time or the person can mend: a job is there.
+    """
+
+    check: str
+    verdict: Verdict
+    text: str
+    fix: str = ""
+    busy: bool = False
+
+
+def ok(check: str, text: str) -> Finding:
+    return Finding(check, "ok", text)
+
+
+def warning(check: str, text: str, fix: str = "") -> Finding:
+    """A job could run, but."""
+    return Finding(check, "warning", text, fix)
+
+
+def failure(check: str, text: str, fix: str = "", *, busy: bool = False) -> Finding:
+    """No job could run."""
+    return Finding(check, "failure", text, fix, busy)

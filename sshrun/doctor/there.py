@@ -1,0 +1,287 @@
+"""What the host has for a job: shell, tools, room, and a life without a connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from sshrun.doctor.finding import Finding, Verdict, failure, ok, warning
+from sshrun.errors import ConnectionFailed, HostUnfit, RemoteError
+from sshrun.job import Job
+from sshrun.jobs import Sightings, busy_text
+from sshrun.process import PIPE, run, spawn
+from sshrun.scripts import BOOTSTRAP, Refusal, Session, decode
+from sshrun.settings import Settings
+from sshrun.ssh import Connection
+
+PATIENCE = 10  # seconds for a host to answer
+APART = 0.5  # seconds without a connection: logind ends what it ends within a few hundredths
+CLOCK = 5  # seconds that a clock may be off; make(1) and rsync(1) compare times of two machines
+LITTLE = 100 << 10  # kilobytes; a virtual environment alone takes more
+
+# How the start file of a shell stays silent where nobody is at a terminal.
+SILENCE = {
+    "bash": "~/.bashrc: case $- in *i*) ;; *) return ;; esac",
+    "zsh": "~/.zshenv: [[ -o interactive ]] || return",
+    "fish": "~/.config/fish/config.fish: status is-interactive; or exit",
+    "tcsh": "~/.tcshrc: if (! $?prompt) exit",
+    "csh": "~/.cshrc: if (! $?prompt) exit",
+    "sh": "its start file: case $- in *i*) ;; *) return ;; esac",
+}
+
+# The sftp client's first packet, SSH_FXP_INIT of version 3, and the type of its answer (draft-ietf-secsh-filexfer-02).
+SFTP_INIT = b"\0\0\0\5\1\0\0\0\3"
+SFTP_VERSION = 2
+
+
+def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    folder = settings.remote_dir.value
+    session = _session(connection)
+    seen = Sightings()
+    folders: list[str] = []
+    try:
+        asked = time.time()
+        session.request("probe", folder)
+        session.request("examine", folder)
+        for last in ("done", "done"):
+            for reply in session.replies(last):
+                if reply.word == "fact" and reply.values.startswith("folder "):
+                    folders.append(reply.values.removeprefix("folder "))
+                seen.note(reply)
+        answered = time.time()
+    except RemoteError as error:
+        yield _no_shell(connection, session, error)
+        session.abandon()
+        return
+    facts = seen.facts
+    yield _shell(facts, session)
+    yield from _tools(facts, settings)
+    yield from _folders(facts, folders)
+    yield _sessions(connection)
+    session.close()
+    yield _sftp(connection)
+    yield _detaching(connection, facts)
+    yield _gpus(facts)
+    yield _clock(facts, asked, answered)
+    yield _job(connection.host, seen)
+
+
+def _session(connection: Connection) -> Session:
+    return Session(connection.session(BOOTSTRAP), connection.host)
+
+
+def _no_shell(connection: Connection, session: Session, error: RemoteError) -> Finding:
+    """Why a login leads to no shell: what came instead of an answer tells."""
+    answer = (session.noise + session.buffer + session.errors).decode("utf-8", "replace").strip()
+    if isinstance(error, Refusal):
+        values = decode(error.values).decode("utf-8", "replace")
+        return failure("home", values, "free some space there, or see who may write to it")
+    if "not available" in answer:
+        return failure("shell", f"the account has no shell: {answer!r}", "there, as root: chsh -s /bin/sh USER")
+    if "sftp" in answer:
+        return failure("shell", f"the account is for sftp only: {answer!r}", "ask for one with a shell")
+    if isinstance(error, HostUnfit):
+        text = f"the server runs a command of its own instead of ours; it answers {answer!r}"
+        return failure("shell", text, 'see ForceCommand in sshd_config, command="…" in authorized_keys')
+    return failure("shell", error.message, f"what does it wait for? {connection.by_hand}")
+
+
+def _shell(facts: Mapping[str, str], session: Session) -> Finding:
+    tools = facts.get("tools", "").split()
+    shell = f"{facts.get('shell', '')} on {facts.get('system', '')}"
+    noise = session.noise.decode("utf-8", "replace").strip()
+    if noise:
+        text = f"{shell} prints before it obeys: {noise.splitlines()[0]!r}. sshrun drops that; scp and sftp cannot"
+        name = os.path.basename(facts.get("shell", ""))
+        return warning("shell", text, f"first line there of {SILENCE.get(name, SILENCE['sh'])}")
+    if "bash" not in tools:
+        text = f"{shell} without bash: startup and shutdown commands run in sh"
+        return warning("shell", text, "there: apt-get install bash")
+    return ok("shell", f"{shell}; jobs run in a bash login shell")
+
+
+def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
+    tools = facts.get("tools", "").split()
+    yield ok("tools", " ".join(tools))
+    if "rsync" not in tools and "tar" in tools:
+        text = "no rsync there: large files that changed go whole, by tar"
+        yield warning("rsync", text, "there: apt-get install rsync")
+    elif "tar" not in tools or "xargs" not in tools:
+        text = "no tar and xargs there: files go one by one, by " + ("rsync" if "rsync" in tools else "scp")
+        yield warning("tar", text, "there: apt-get install tar findutils")
+    python = facts.get("python", "")
+    if "uv" in facts:
+        yield ok("python", ", ".join(filter(None, (facts["uv"], python))))
+    elif not settings.create_venv.value:
+        yield ok("python", f"{python or 'none'}, and create_venv is off")
+    elif not python:
+        text = "no python3 and no uv there: no virtual environment can be made"
+        yield warning("python", text, "there: apt-get install python3-venv; or here: create_venv: false")
+    elif "venv" not in facts:
+        text = f"{python} without its venv module: no virtual environment can be made"
+        yield warning("python", text, "there: apt-get install python3-venv; or here: create_venv: false")
+    else:
+        yield ok("python", python)
+
+
+def _folders(facts: Mapping[str, str], folders: Sequence[str]) -> Iterator[Finding]:
+    """`folders` are lines of NAME STATE FREE PATH."""
+    names = {"home": "home", "work": "folder", "temporary": "temporary"}
+    well = set()
+    for line in folders:
+        name, state, free, path = line.split(" ", 3)
+        path = decode(path).decode("utf-8", "replace")
+        if state == "good" and path in well:
+            continue
+        well.add(path)
+        check = names[name]
+        kilobytes = int(free) if free.isdigit() else None
+        room = "" if kilobytes is None else f", {_size(kilobytes)} free"
+        match state:
+            case "missing":
+                yield failure(check, f"{path} is not there", "there, as root: mkhomedir_helper USER")
+            case "closed" if name == "work":
+                yield failure(check, f"{path}: nothing can be written", "name another: --host HOST/PATH")
+            case "closed" if name == "home":
+                text = f"{path}: nothing can be written; jobs keep their state in {facts.get('state', 'no place')}"
+                yield warning(check, text, "see who owns it, and whether it is mounted read-only")
+            case "closed":
+                yield warning(check, f"{path}: nothing can be written", "there: export TMPDIR=FOLDER")
+            case "full":
+                verdict: Verdict = "warning" if name == "temporary" else "failure"
+                yield Finding(
+                    check, verdict, f"{path}: the disk is full{room}", f"there: du -xh {path} | sort -h | tail"
+                )
+            case "noexec":
+                text = f"{path} is mounted noexec: no program can run from it"
+                fix = "there: export TMPDIR=FOLDER" if name == "temporary" else "name another: --host HOST/PATH"
+                yield warning(check, text, fix)
+            case _ if kilobytes is not None and kilobytes < LITTLE:
+                yield warning(check, f"{path}{room}", f"there: du -xh {path} | sort -h | tail")
+            case _:
+                yield ok(check, f"{path}{room}")
+
+
+def _sessions(connection: Connection) -> Finding:
+    """A second session, while the first is open."""
+    try:
+        ended = run([*connection.remote_shell(), "--", connection.target, "exit 0"], timeout=PATIENCE)
+    except TimeoutError:
+        return warning("sessions", "a second session hangs: files go through the first one", "see MaxSessions")
+    if ended.status == 255:
+        text = "one session at a time: files go through it by tar, not by rsync"
+        return warning("sessions", text, "MaxSessions 10 in sshd_config, if it is yours")
+    return ok("sessions", "several at once over one connection")
+
+
+def _sftp(connection: Connection) -> Finding:
+    answer = b""
+    for _ in range(10):  # where one session is allowed, the last may not be over yet
+        answer, errors = _answer(connection.sftp_argv(), SFTP_INIT)
+        if b"open refused" not in errors:
+            break
+        time.sleep(0.1)
+    if answer[4:5] == bytes([SFTP_VERSION]):
+        return ok("sftp", f"version {int.from_bytes(answer[5:9])}")
+    if answer:
+        return warning("sftp", "what the shell prints breaks it; sshrun does not need it", "see shell")
+    text = "none; sshrun does not need it where there is tar"
+    return warning("sftp", text, "Subsystem sftp internal-sftp in sshd_config, if it is yours")
+
+
+def _answer(argv: Sequence[str], question: bytes) -> tuple[bytes, bytes]:
+    """What a program answers to what is written to it, while its input stays open: sftp-server leaves at its end."""
+    child = spawn(argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, session=True)
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    try:
+        os.write(child.stdin, question)
+        ready, _, _ = select.select([child.stdout], [], [], PATIENCE)
+        answer = os.read(child.stdout, 1 << 16) if ready else b""
+        return answer, os.read(child.stderr, 1 << 16) if ready and not answer else b""
+    except BrokenPipeError:
+        return b"", os.read(child.stderr, 1 << 16)
+    finally:
+        child.close()
+        child.kill()
+
+
+def _detaching(connection: Connection, facts: Mapping[str, str]) -> Finding:
+    """Whether a job outlives the connection: where logind judges, that is the whole login and not only the session."""
+    canary = os.urandom(4).hex()
+    session = _session(connection)
+    try:
+        session.request("canary", canary)
+        session.reply()
+    except RemoteError as error:
+        session.abandon()
+        return failure("detaching", f"a job could not be started: {error.message}")
+    session.close()
+    shared = connection.shared
+    try:
+        connection.drop()
+        time.sleep(APART)
+        connection.reopen(PATIENCE)
+        session = _session(connection)
+        session.request("canary_look", canary)
+        alive = session.reply(timeout=30).values == "alive"
+        session.close()
+    except ConnectionFailed as error:
+        text = f"not known, since no second login went through: {error.message}"
+        return warning("detaching", text, error.hint)
+    if alive:
+        # Your own connection has stayed open, and where logind counts connections, that may be what saved it.
+        text = "a job goes on without its connection" + (", while yours was open" if shared else "")
+        return ok("detaching", text)
+    if "true" in facts.get("kills", ""):
+        text = "logind ends all jobs at logout (KillUserProcesses=yes), and the account does not linger"
+        user = facts.get("user", "").partition(" ")[2] or "USER"
+        return failure("detaching", text, f"there, as root: loginctl enable-linger {user}")
+    text = "something there ends a job when its connection ends"
+    return failure("detaching", text, "ask who looks after the machine for a way to run long jobs")
+
+
+def _gpus(facts: Mapping[str, str]) -> Finding:
+    said = facts.get("gpu", "").strip("; ")
+    if not said:
+        return ok("gpus", "none seen (no nvidia-smi)")
+    if "MiB" not in said:
+        return warning("gpus", said, "there: nvidia-smi; a driver may wait for a restart")
+    return ok("gpus", "; ".join(part.strip() for part in said.split(";")))
+
+
+def _clock(facts: Mapping[str, str], asked: float, answered: float) -> Finding:
+    try:
+        there = float(facts.get("clock", ""))
+    except ValueError:
+        said = facts.get("clock", "")
+        return warning("clock", f"`date +%s` there says {said!r}", "see which date is first in PATH")
+    # It was read somewhere between the two, and whole seconds are cut off.
+    off = there - answered if there > answered else min(0.0, there + 1 - asked)
+    if abs(off) <= CLOCK:
+        return ok("clock", "the same as here")
+    text = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the one here: times of files mislead"
+    return warning("clock", text, "there, as root: timedatectl set-ntp true")
+
+
+def _job(host: str, seen: Sightings) -> Finding:
+    if seen.job is not None and _open(seen.job):
+        return failure("job", busy_text(host, seen.job), "sshrun --resume, or --force", busy=True)
+    if seen.others:
+        text = f"none here, but one on {', '.join(seen.others)}, which shares this home"
+        return ok("job", text)
+    return ok("job", "none is there")
+
+
+def _open(job: Job) -> bool:
+    return job.state != "void" and job.marks.isdisjoint({"retrieved", "discarded"})
+
+
+def _size(kilobytes: int) -> str:
+    size = float(kilobytes)
+    for unit in ("kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
