@@ -1,0 +1,84 @@
+"""Accounts of this machine that live as long as a run of the tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple, Self
+
+MARK = "made for the tests of sshrun"
+
+
+class Account(NamedTuple):
+    name: str
+    home: Path
+
+    def own(self, path: Path) -> None:
+        """Gives it a file, or a folder with all that is in it."""
+        entry = pwd.getpwnam(self.name)
+        for each in (path, *path.rglob("*")):
+            os.chown(each, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+    def clear(self) -> None:
+        """Empties its home."""
+        for path in self.home.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+class Accounts:
+    """Makes accounts, and removes them with their files. Only root can."""
+
+    def __init__(self, *names: str) -> None:
+        _remove_left_behind()
+        # Neither pytest's folders nor root's home let another account through.
+        self.folder = Path(tempfile.mkdtemp(prefix="sshrun-accounts-"))
+        self.folder.chmod(0o755)
+        # With our process id: others may run these tests on this machine at the same time.
+        self.all = tuple(Account(f"{name}-{os.getpid()}", self.folder / name) for name in names)
+
+    def __enter__(self) -> Self:
+        for account in self.all:
+            home = ["--create-home", "--home-dir", str(account.home), "--shell", "/bin/bash"]
+            _change("useradd", "--comment", MARK, *home, account.name)
+            # No password, which is not the "!" of a locked account: sshd lets nobody into that.
+            _change("usermod", "--password", "*", account.name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for account in self.all:
+            _remove(account.name)
+        shutil.rmtree(self.folder)
+
+
+def _change(*argv: str) -> None:
+    """Runs a program that changes /etc/passwd; each fails at once while another one does."""
+    deadline = time.monotonic() + 20
+    while True:
+        ended = subprocess.run(argv, capture_output=True, text=True)
+        if ended.returncode == 0:
+            return
+        if "lock" not in ended.stderr or time.monotonic() > deadline:
+            raise RuntimeError(f"{argv}: {ended.stderr}")
+        time.sleep(0.1)
+
+
+def _remove(name: str) -> None:
+    # By force: a process of its last session may be about to end.
+    _change("userdel", "--force", name)
+
+
+def _remove_left_behind() -> None:
+    """Those of a run that was killed."""
+    for entry in pwd.getpwall():
+        process = entry.pw_name.rpartition("-")[2]
+        if entry.pw_gecos == MARK and process.isdecimal() and not os.path.exists(f"/proc/{process}"):
+            _remove(entry.pw_name)
+            shutil.rmtree(os.path.dirname(entry.pw_dir), ignore_errors=True)

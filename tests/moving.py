@@ -1,0 +1,112 @@
+"""What tests of transfers share: a connection like a job's own, files to move, hosts that lack programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sshrun import transfer
+from sshrun.errors import RemoteError, TransferFailed
+from sshrun.host import Login, Target
+from sshrun.job import Moved, Warned
+from sshrun.link import Link
+from sshrun.paths import parse_download, parse_upload, select_local
+from sshrun.sandbox import Sandbox
+from sshrun.scripts import Session
+from sshrun.sources import Origin, Sourced
+
+
+class Mover:
+    """A connection to a sandbox, as jobs have one, and transfers over it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.home = sandbox.home
+        self.there = sandbox.home / "work"
+        origin = Origin("user file")
+        self.link = Link(Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin)))
+        self.events: list[Moved | Warned] = []
+        self._facts: dict[str, str] = {}
+
+    def session(self) -> Session:
+        session = self.link.session()
+        session.request("place", str(self.there))
+        assert session.reply().word == "placed"
+        return session
+
+    def facts(self, session: Session) -> dict[str, str]:
+        if not self._facts:
+            session.request("probe", ".")
+            facts = (reply.values.partition(" ") for reply in session.replies("done") if reply.word == "fact")
+            self._facts = {name: value for name, _, value in facts}
+        return self._facts
+
+    @property
+    def warnings(self) -> list[str]:
+        """Of the last transfer."""
+        return [event.text for event in self.events if isinstance(event, Warned)]
+
+    def upload(self, here: Path, *texts: str, engine: str | None = None, compress: bool = False) -> transfer.Uploaded:
+        session = self.session()
+        items = select_local([parse_upload(text) for text in texts], here).items
+        facts = self.facts(session)
+        return self._outcome(transfer.upload(session, self.link.connection, items, facts, engine, compress))
+
+    def download(
+        self, home: Path, *texts: str, engine: str | None = None, compress: bool = False, protected: Path | None = None
+    ) -> transfer.Downloaded:
+        session = self.session()
+        patterns = [parse_download(text) for text in texts]
+        facts = self.facts(session)
+        spared = [protected] if protected else []
+        steps = transfer.download(
+            session, self.link.connection, patterns, home, facts, engine, compress, protected=spared
+        )
+        return self._outcome(steps)
+
+    def _outcome(self, steps: Generator[Moved | Warned, None, Any]) -> Any:
+        self.events = []
+        try:
+            while True:
+                self.events.append(next(steps))
+        except StopIteration as end:
+            return end.value
+        except RemoteError:
+            self.link.forget()
+            raise
+
+    def fail(self, work: Callable[[], object]) -> TransferFailed:
+        """The one line that a transfer fails with."""
+        with pytest.raises(TransferFailed) as caught:
+            work()
+        assert "\n" not in caught.value.message
+        return caught.value
+
+    def close(self) -> None:
+        self.link.close()
+
+
+def grow(folder: Path, *names: str, size: int = 3000) -> None:
+    for name in names:
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(os.urandom(size))
+
+
+def leftovers(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob(".sshrun-*")]
+
+
+def programs(tmp_path: Path, *missing: str) -> Path:
+    """A folder with all programs of this machine but some."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for place in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"):
+        for program in os.scandir(place) if os.path.isdir(place) else ():
+            if program.name not in missing and not (folder / program.name).is_symlink():
+                (folder / program.name).symlink_to(program.path)
+    return folder

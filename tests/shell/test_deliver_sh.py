@@ -1,0 +1,112 @@
+"""What comes after a job: the shutdown commands, each at most once, and only when told that all is safe."""
+
+from __future__ import annotations
+
+
+def _log(host, job) -> str:
+    log = host.job(job) / "shutdown" / "log"
+    return log.read_text() if log.exists() else ""
+
+
+def _release(session, job, *commands) -> None:
+    session.request("release", job, *commands)
+    assert session.reply() == ("released", job)
+
+
+def test_shutdown_commands_run_after_the_release_and_know_how_the_job_ended(host, until) -> None:
+    session, job = host.begin(
+        ["sh", "-c", "exit 12"], environment=["GREETING=hello  there"], startup=["export OTHER=1"]
+    )
+    host.follow(session, job)
+    assert not (host.job(job) / "shutdown").exists()
+    command = 'echo "$SSHRUN_EXIT_CODE $GREETING ${OTHER-no startup} $(pwd)"'
+    _release(session, job, command)
+    until(lambda: _log(host, job) == f"12 hello  there no startup {host.home}/work\n")
+
+
+def test_shutdown_commands_of_a_lost_job_are_told_so(host, until) -> None:
+    session, job = host.begin(["sleep", "60"])
+    pid, rest = (host.job(job) / "id").read_text().split(" ", 1)
+    (host.job(job) / "id").write_text(f"{pid} 1{rest}")
+    assert host.look(session, job)[1] == "lost"
+    _release(session, job, 'echo "$SSHRUN_EXIT_CODE"')
+    until(lambda: _log(host, job) == "lost\n")
+
+
+def test_a_shutdown_command_that_fails_does_not_hold_back_the_next(host, until) -> None:
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    _release(session, job, "exit 3", "echo second", "if then (", "cat; echo last")
+    until(lambda: _log(host, job).endswith("last\n"))
+    assert "second\n" in _log(host, job)
+    until(lambda: (host.job(job) / "shutdown" / "code.4").exists())
+    session.request("codes", job)
+    codes = dict(reply.split() for reply in session.replies("done") if reply.word == "code")
+    assert (codes["1"], codes["2"], codes["4"]) == ("3", "0", "0")
+    assert codes["3"] != "0"
+
+
+def test_each_shutdown_command_starts_at_most_once(host, until) -> None:
+    """Whoever releases, how often, and with which commands: those of the first release count."""
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    sessions = [host.session() for _ in range(8)]
+    for number, other in enumerate(sessions):
+        other.request("release", job, "echo ran", f"echo {number} >>../which", "sleep 0.2; echo over")
+        other.flush()
+    for other in sessions:
+        assert other.reply() == ("released", job)
+    until(lambda: "over\n" in _log(host, job))
+    _release(session, job, "echo again")
+    host.begin(["true"])  # the host is free again
+    assert _log(host, job) == "ran\nover\n"
+    assert len((host.home / "which").read_text().splitlines()) == 1
+
+
+def test_shutdown_commands_outlive_the_connection(host, until) -> None:
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    gate = host.home / "gate"
+    _release(session, job, "echo began", f"while [ ! -e {gate} ]; do sleep 0.05; done", "echo over")
+    until(lambda: _log(host, job) == "began\n")
+    session.child.kill()
+    gate.touch()
+    until(lambda: _log(host, job) == "began\nover\n")
+
+
+def test_release_without_commands_runs_nothing(host) -> None:
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    _release(session, job)
+    assert not (host.job(job) / "shutdown").exists()
+    assert host.look(session, job)[-2] == ",retrieved"
+
+
+def test_session_that_did_not_start_the_job_can_enter_its_folder(host) -> None:
+    session, job = host.begin(["true"], folder=str(host.home / "a b"))
+    host.follow(session, job)
+    other = host.session()
+    other.request("enter", job)
+    reply = other.reply()
+    assert reply.word == "placed"
+    assert reply.values.endswith(f"{host.home}/a b")
+
+
+def test_none_of_our_functions_stand_before_a_shutdown_command(host, until) -> None:
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    _release(session, job, "for name in reply mark has stop_job note; do type $name; done 2>&1; echo over")
+    until(lambda: _log(host, job).endswith("over\n"))
+    assert "a function" not in _log(host, job) and "shell function" not in _log(host, job)
+
+
+def test_small_archive_comes_along_and_a_larger_one_does_not(host) -> None:
+    session, job = host.begin(["sh", "-c", r"printf 'a\000b\377' >a.zip"], archive="a.zip")
+    host.follow(session, job)
+    session.request("archive", "a.zip", "4")
+    reply = session.reply()
+    assert (reply.word, reply.split()[0]) == ("archive", "here")
+    assert b"".join(session.raw(timeout=20)) == b"a\0b\xff"
+    assert session.reply().word == "sent"
+    session.request("archive", "a.zip", "3")
+    assert session.reply() == ("archive", "new")

@@ -1,0 +1,444 @@
+"""Files to and from the host under each shell, and with each shell's find, stat and tar, through the session itself."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sshrun import transfer
+from sshrun.errors import TransferFailed
+from sshrun.job import Moved, Warned
+from sshrun.paths import parse_download, parse_upload, select_local
+from sshrun.scripts import Refusal, Session
+from trees import contents, globbed
+
+WILD = [
+    "plain.txt",
+    "-rf",
+    " a b ",
+    "new\nline",
+    "end\n",
+    "quote'\"`$HOME\\n",
+    "[1]*?",
+    os.fsdecode(b"\xff\xfe"),
+    "x" * os.pathconf("/tmp", "PC_NAME_MAX"),
+    ".hidden",
+    "deep/" + "/".join(["y" * 60] * 6) + "/file",
+    "deep/.hidden/file",
+    "sub/-dash/..really",
+    "empty",
+]
+
+NAMES = ["a", "b", "c.csv", ".hidden", "-rf", "n\nl", "[1]", "\udcff", "back\\slash"]
+STEPS = ["*", "**", "?", "*.csv", "[!a]*", ".*", "a", "b", "c.csv", ".hidden", "[[]1]"]
+TAR = {"tools": "tar xargs"}
+
+
+def grow(folder: Path, names: list[str]) -> None:
+    for name in names:
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        content = b"" if name == "empty" else os.fsencode(name) * 100
+        with open(path, "wb") as file:
+            file.write(content)
+        os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+
+
+def outcome(steps: Generator[Moved | Warned, None, Any]) -> tuple[Any, list[str]]:
+    """What a transfer came to, and its warnings."""
+    warnings = []
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            return end.value, warnings
+        if isinstance(event, Warned):
+            warnings.append(event.text)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def session(host) -> Session:
+    return placed(host)
+
+
+def placed(host, folder: str = "work") -> Session:
+    session = host.session()
+    session.request("place", str(host.home / folder))
+    assert session.reply().word == "placed"
+    return session
+
+
+def upload(session: Session, here: Path, *texts: str, compress: bool = False) -> tuple[Any, list[str]]:
+    items = select_local([parse_upload(text) for text in texts], here).items
+    return outcome(transfer.upload(session, None, items, TAR, compress=compress))
+
+
+def download(session: Session, home: Path, *texts: str, **keywords: Any) -> tuple[Any, list[str]]:
+    patterns = [parse_download(text) for text in texts]
+    return outcome(transfer.download(session, None, patterns, home, TAR, **keywords))
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+def test_every_name_arrives_there_and_comes_home(
+    host, session: Session, here: Path, tmp_path: Path, compress: bool
+) -> None:
+    grow(here, WILD)
+    done, _ = upload(session, here, ".", compress=compress)
+    assert done.files >= len(WILD)
+    assert contents(host.home / "work") == contents(here)
+    done, warnings = download(session, tmp_path / "back", ".", compress=compress)
+    assert done.files == len(WILD)
+    assert warnings == []
+    assert contents(tmp_path / "back") == contents(here)
+    assert sorted(os.listdir(tmp_path / "back")) == sorted(os.listdir(here))
+
+
+def test_what_is_unchanged_is_not_sent_again(session: Session, here: Path, tmp_path: Path) -> None:
+    grow(here, WILD)
+    upload(session, here, ".")
+    assert upload(session, here, ".")[0].files == 0
+    (here / "plain.txt").write_text("a new one")
+    assert upload(session, here, ".")[0].files == 1
+    download(session, tmp_path / "back", ".")
+    done, _ = download(session, tmp_path / "back", ".")
+    assert (done.files, done.bytes) == (0, 0)
+
+
+def test_a_file_saved_twice_in_one_second_is_sent_twice(host, shell: str, session: Session, here: Path) -> None:
+    if shell == "busybox":
+        pytest.skip("its tar keeps whole seconds only")
+    (here / "a").write_text("one")
+    os.utime(here / "a", ns=(0, 1_700_000_000_100_000_000))
+    upload(session, here, "a")
+    (here / "a").write_text("two")
+    os.utime(here / "a", ns=(0, 1_700_000_000_200_000_000))
+    upload(session, here, "a")
+    assert (host.home / "work" / "a").read_text() == "two"
+
+
+def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
+    host, session: Session, here: Path, tmp_path: Path
+) -> None:
+    grow(here, ["run.sh", "secret", "odd"])
+    os.chmod(here / "run.sh", 0o751)
+    os.chmod(here / "secret", 0o600)
+    os.chmod(here / "odd", 0o4755)
+    upload(session, here, "*")
+    download(session, tmp_path / "back", "*")
+    for folder in (host.home / "work", tmp_path / "back"):
+        modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()}
+        assert modes == {"run.sh": 0o751, "secret": 0o600, "odd": 0o755}
+        assert {int(one.stat().st_mtime) for one in folder.iterdir()} == {1_700_000_000}
+
+
+def test_a_file_that_became_executable_is_sent_again(host, session: Session, here: Path) -> None:
+    grow(here, ["run.sh"])
+    upload(session, here, "*")
+    os.chmod(here / "run.sh", 0o755)
+    upload(session, here, "*")
+    assert os.access(host.home / "work" / "run.sh", os.X_OK)
+
+
+def test_empty_folders_and_new_ones_have_the_users_own_umask(host, session: Session, here: Path) -> None:
+    (here / "d" / "empty").mkdir(parents=True)
+    grow(here, ["globbed/a"])
+    upload(session, here, "d", "globbed/*")
+    assert (host.home / "work" / "d" / "empty").is_dir()
+    assert stat.S_IMODE((host.home / "work" / "globbed").stat().st_mode) == 0o777 & ~os.umask(os.umask(0o22))
+
+
+def test_the_sender_resolves_links(host, session: Session, here: Path, tmp_path: Path) -> None:
+    grow(tmp_path, ["elsewhere/a", "elsewhere/b"])
+    (here / "folder").symlink_to("../elsewhere")
+    (here / "best").symlink_to("../elsewhere/a")
+    upload(session, here, ".")
+    there = host.home / "work"
+    assert sorted(contents(there)) == ["best", "folder/a", "folder/b"]
+    assert not any(path.is_symlink() for path in there.rglob("*"))
+    (there / "again").symlink_to("folder")
+    (there / "nothing").symlink_to("nowhere")
+    _, warnings = download(session, tmp_path / "back", "again/*", "best", "nothing", ".")
+    assert sorted(contents(tmp_path / "back")) == ["again/a", "again/b", "best", "folder/a", "folder/b"]
+    assert not any(path.is_symlink() for path in (tmp_path / "back").rglob("*"))
+    assert "host: nothing is a link to nothing: left out" in warnings
+
+
+def test_links_in_the_way_there_are_replaced_not_followed(host, session: Session, here: Path) -> None:
+    grow(here, ["d/a", "b"])
+    there, outside = host.home / "work", host.home / "outside"
+    grow(outside, ["keep"])
+    (there / "d").symlink_to(outside)
+    (there / "b").symlink_to(outside / "keep")
+    upload(session, here, ".")
+    assert contents(outside) == {"keep": b"keep" * 100}
+    assert contents(there) == contents(here)
+
+
+def test_a_link_that_leads_back_is_not_entered_again(host, session: Session, here: Path, tmp_path: Path) -> None:
+    there = host.home / "work"
+    grow(there, ["a/x", "a/b/y"])
+    (there / "a" / "up").symlink_to("..")
+    (there / "a" / "b" / "self").symlink_to(".")
+    download(session, tmp_path / "back", "**/*")
+    assert sorted(contents(tmp_path / "back")) == ["a/b/y", "a/x"]
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+def test_the_host_finds_what_glob_finds(host, session: Session) -> None:
+    there = host.home / "work"
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.sets(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join), max_size=8),
+        st.lists(st.sampled_from(STEPS), min_size=1, max_size=4).map("/".join),
+    )
+    def check(names: set[str], pattern: str) -> None:
+        with tempfile.TemporaryDirectory(dir=there) as tree, tempfile.TemporaryDirectory() as back:
+            for name in sorted(names):
+                try:
+                    grow(Path(tree), [name])
+                except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                    pass
+            os.symlink("a", os.path.join(tree, "linked"))
+            prefix = os.path.basename(tree)
+            wanted = globbed(there, f"{glob.escape(prefix)}/{pattern}")
+            download(session, Path(back), f"{prefix}/{pattern}")
+            assert set(contents(Path(back))) == wanted
+
+    check()
+
+
+def test_a_target_elsewhere_is_made(host, session: Session, here: Path, tmp_path: Path) -> None:
+    grow(here, ["a"])
+    upload(session, here, f"a|{host.home}/new folder/b", "a|~/up/", "a|../c")
+    assert contents(host.home / "new folder") == {"b": b"a" * 100}
+    assert contents(host.home / "up") == {"a": b"a" * 100}
+    assert (host.home / "c").read_bytes() == b"a" * 100
+    download(session, tmp_path / "back", "~/up|x/", f"~/up/a|{tmp_path}/out/y", "../c|z")
+    assert sorted(contents(tmp_path / "back")) == ["x/up/a", "z"]
+    assert contents(tmp_path / "out") == {"y": b"a" * 100}
+
+
+def test_what_is_missing_is_told(session: Session, here: Path, tmp_path: Path) -> None:
+    done, warnings = download(session, tmp_path / "back", "results.zip", "no/such/*.txt")
+    assert done.missing == ("results.zip",)
+    assert warnings == ["host: results.zip matches nothing there", "host: no/such/*.txt matches nothing there"]
+
+
+def test_hard_links_come_home_as_files(host, session: Session, tmp_path: Path) -> None:
+    grow(host.home / "work", ["a"])
+    os.link(host.home / "work" / "a", host.home / "work" / "b")
+    download(session, tmp_path / "back", "*")
+    assert contents(tmp_path / "back") == {"a": b"a" * 100, "b": b"a" * 100}
+
+
+def test_what_no_pattern_names_stays_as_it_is_here(host, session: Session, tmp_path: Path) -> None:
+    grow(host.home / "work", ["m.py", "m.zip"])
+    home = tmp_path / "back"
+    grow(home, ["other.zip"])
+    (home / "m.py").write_text("my own")
+    _, warnings = download(session, home, "m.*", protected=[home / "m.py"])
+    assert (home / "m.py").read_text() == "my own"
+    assert (home / "m.zip").exists()
+    assert (home / "other.zip").exists()
+    assert len(warnings) == 1
+    assert "m.py stays as it is here" in warnings[0]
+
+
+def test_a_link_in_the_way_here_is_refused_and_nothing_behind_it_is_touched(
+    host, session: Session, tmp_path: Path
+) -> None:
+    grow(host.home / "work", ["logs/a.txt"])
+    home, outside = tmp_path / "back", tmp_path / "outside"
+    home.mkdir()
+    outside.mkdir()
+    (home / "logs").symlink_to(outside)
+    with pytest.raises(TransferFailed, match="logs is, or lies behind, a link"):
+        download(session, home, "logs/*")
+    assert list(outside.iterdir()) == []
+    assert [one.name for one in home.iterdir()] == ["logs"]
+
+
+def test_a_link_under_a_files_name_here_is_replaced(host, session: Session, tmp_path: Path) -> None:
+    grow(host.home / "work", ["a"])
+    home, outside = tmp_path / "back", tmp_path / "outside"
+    home.mkdir()
+    outside.write_text("keep")
+    (home / "a").symlink_to(outside)
+    download(session, home, "a")
+    assert outside.read_text() == "keep"
+    assert contents(home) == {"a": b"a" * 100}
+    assert not (home / "a").is_symlink()
+
+
+def test_a_folder_in_the_way_of_a_file_is_one_clear_line(host, session: Session, here: Path, tmp_path: Path) -> None:
+    grow(here, ["a", "b"])
+    (host.home / "work" / "a").mkdir()
+    with pytest.raises(TransferFailed, match=r"host cannot store the files: .*a"):
+        upload(session, here, "*")
+    assert list(host.home.glob("work/.sshrun*")) == []
+    grow(host.home / "work", ["c"])
+    (tmp_path / "back" / "c").mkdir(parents=True)
+    with pytest.raises(TransferFailed, match="c is a folder here and a file there"):
+        download(placed(host), tmp_path / "back", "c")
+
+
+def test_a_small_upload_travels_with_the_request_that_starts_the_job(host, here: Path) -> None:
+    grow(here, [name for name in WILD if len(name) < 100])
+    items = select_local([parse_upload(".")], here).items
+    data = transfer.inline(items)
+    assert data is not None
+    session = host.session()
+    session.request("place", str(host.home / "work"))
+    transfer.request_inline(session, data)
+    session.request("probe", ".")
+    assert [session.reply().word for _ in range(2)] == ["placed", "put"]
+    assert contents(host.home / "work") == contents(here)
+
+
+def test_a_large_or_distant_upload_does_not_travel_inline(here: Path) -> None:
+    (here / "large").write_bytes(bytes(transfer.INLINE_LIMIT))
+    grow(here, ["small"])
+
+    def inline(text: str) -> bytes | None:
+        return transfer.inline(select_local([parse_upload(text)], here).items)
+
+    assert inline("large") is None
+    assert inline("small|/srv/") is None
+    assert inline("small") is not None
+    assert transfer.inline([]) == b""
+
+
+def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: Path, refusal) -> None:
+    grow(here, ["a"])
+    host.variables["PATH"] = host.path = str(without(host, "tar"))
+    session = host.session()
+    session.request("place", str(host.home / "work"))
+    transfer.request_inline(session, transfer.inline(select_local([parse_upload("a")], here).items) or b"")
+    session.request("folder", "evidence")
+    assert refusal(session).word == "notar"
+    assert list((host.home / "work").iterdir()) == []
+
+
+def test_a_connection_cut_within_an_archive_leaves_each_file_old_or_new(host, here: Path) -> None:
+    grow(host.home / "work", ["a"])
+    (here / "a").write_bytes(os.urandom(100_000))
+    (here / "b").write_bytes(os.urandom(100_000))
+    items = select_local([parse_upload("*")], here).items
+    data = b"".join(transfer.archive(items, [transfer.header(one) for one in items]))
+    for cut in (0, 100, 512, 50_000, 100_000, 102_000, 150_000, len(data) - 1):
+        session = placed(host)
+        session.request("put", ".", str(len(data)), "")
+        session.send(data[:cut])
+        session.child.close_stdin()
+        session.child.wait(timeout=20)
+        for name, content in contents(host.home / "work").items():
+            assert content in (name.encode() * 100, (here / name).read_bytes())
+        assert (host.home / "work" / "a").exists()
+    upload(placed(host), here, "*")
+    assert contents(host.home / "work") == contents(here)
+
+
+def test_leftovers_there_go_with_the_next_upload(host, session: Session, here: Path) -> None:
+    grow(here, ["a"])
+    left = host.home / "work" / f".sshrun-part-{os.uname().nodename}"
+    grow(left, ["half"])
+    upload(session, here, "a")
+    assert [one.name for one in (host.home / "work").iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_made_there_is_one_clear_line(host, session: Session, here: Path) -> None:
+    grow(here, ["a"])
+    grow(host.home, ["file"])
+    with pytest.raises(TransferFailed, match="the folder ~/file/sub cannot be made or written"):
+        upload(session, here, "a|~/file/sub/a")
+
+
+def test_a_folder_there_that_cannot_be_read_is_told(host, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    session = placed(host)
+    grow(host.home / "work", ["open/a", "closed/b"])
+    (host.home / "work" / "closed").chmod(0)
+    _, warnings = download(session, tmp_path / "back", "**")
+    (host.home / "work" / "closed").chmod(0o700)
+    assert any("closed" in text for text in warnings)
+
+
+def test_without_sha256_nothing_counts_as_retrieved(host, tmp_path: Path) -> None:
+    grow(host.home / "work", ["a"])
+    host.variables["PATH"] = host.path = str(without(host, "sha256sum", "shasum"))
+    with pytest.raises(TransferFailed, match="no program for SHA-256"):
+        download(placed(host), tmp_path / "back", "a")
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_a_file_that_is_written_to_meanwhile_comes_home_with_a_warning(host, session: Session, tmp_path: Path) -> None:
+    """A tar of the host's that appends to the file as soon as it has read it."""
+    grow(host.home / "work", ["log"])
+    fake(host, "tar", '"$real" "$@"; status=$?; case $* in *chf*) echo more >>./log ;; esac; exit $status')
+    done, warnings = download(placed(host), tmp_path / "back", "log")
+    assert done.files == 1
+    assert warnings == ["log was written to while it was read: this is what it held on the way"]
+    assert contents(tmp_path / "back") == {"log": b"log" * 100}
+
+
+def test_a_file_that_vanishes_meanwhile_is_a_warning(host, session: Session, tmp_path: Path) -> None:
+    grow(host.home / "work", ["a", "log"])
+    fake(host, "tar", 'case $* in *chf*) rm ./log ;; esac; "$real" "$@"')
+    _done, warnings = download(placed(host), tmp_path / "back", "*")
+    assert warnings == ["host: log vanished before it could be sent"]
+    assert contents(tmp_path / "back") == {"a": b"a" * 100}
+
+
+def test_a_file_that_arrives_damaged_is_not_retrieved(host, session: Session, tmp_path: Path) -> None:
+    (host.home / "work" / "file").write_bytes(b"Q" * 10_000)
+    fake(host, "tar", 'case $* in *chf*) "$real" "$@" | tr Q R ;; *) "$real" "$@" ;; esac')
+    with pytest.raises(TransferFailed, match="file did not arrive as it is on host"):
+        download(placed(host), tmp_path / "back", "file")
+    assert list((tmp_path / "back").iterdir()) == []
+
+
+def test_a_refusal_ends_the_session(host, session: Session, here: Path) -> None:
+    session.request("put", "/proc/nowhere", "0", "")
+    with pytest.raises(Refusal):
+        session.reply()
+
+
+def fake(host, name: str, script: str) -> None:
+    """Puts a program before the host's own; `$real` is that one."""
+    folder = host.home / "fake"
+    folder.mkdir(exist_ok=True)
+    real = next(
+        os.path.join(place, name) for place in host.path.split(":") if os.path.exists(os.path.join(place, name))
+    )
+    (folder / name).write_text(f"#!/bin/sh\nreal='{real}'\n{script}\n")
+    (folder / name).chmod(0o755)
+    host.variables["PATH"] = host.path = f"{folder}:{host.path}"
+
+
+def without(host, *names: str) -> Path:
+    """A folder with all the host's programs but some."""
+    folder = host.home / "programs"
+    folder.mkdir()
+    for place in host.path.split(":"):
+        for program in os.scandir(place):
+            if program.name not in names and not (folder / program.name).is_symlink():
+                (folder / program.name).symlink_to(program.path)
+    return folder

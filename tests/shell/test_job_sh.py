@@ -1,0 +1,264 @@
+"""What a job finds around it, and what is written down about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+WEIRD = (
+    b"plain",
+    b"",
+    b"two  words ",
+    b"$HOME `id` $(id) ${x}",
+    b"'single' \"double\"",
+    b"back\\slash \\n \\t \\\\ \\0101 \\c end",
+    b"line\nline\n\n",
+    b"\n",
+    b"a=b=c",
+    b"-n",
+    b"-e",
+    b"%s %d",
+    b"*",
+    b"~",
+    "\u00e4\u2713\U0001f600".encode(),
+    b"\x80\xff\xfe not utf-8",
+    bytes(range(1, 256)),
+)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 77, 100, 126, 127, 128, 129, 137, 200, 254, 255])
+def test_exit_code_is_the_commands_own(host, code) -> None:
+    ended = host.sh('exit "$1"', str(code))
+    assert (ended.state, ended.code) == ("finished", str(code))
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("SEGV", 11), ("TERM", 15)]
+)
+def test_signal_that_ended_the_command_is_its_exit_code(host, name, number) -> None:
+    # dash, since bash ignores SIGQUIT for itself
+    ended = host.run(["/usr/bin/dash", "-c", 'ulimit -c 0; kill -"$1" $$; sleep 5', "sh", name])
+    assert (ended.state, ended.code) == ("finished", str(128 + number))
+    assert ended.log == b""  # no "Terminated" of a shell's own
+
+
+def test_command_that_is_not_there_is_127(host) -> None:
+    assert host.run(["/no/such/program"]).code == "127"
+
+
+def test_log_holds_every_byte_of_output_and_errors(host) -> None:
+    ended = host.sh(r"printf 'a\000b\377\033[1m\r\n'; printf 'to stderr' >&2")
+    assert ended.log == b"a\0b\xff\x1b[1m\r\nto stderr"
+
+
+def test_arguments_arrive_with_every_byte(host) -> None:
+    ended = host.sh('for word; do printf "%s\\000" "$word"; done', *WEIRD)
+    assert ended.log.split(b"\0")[:-1] == list(WEIRD)
+
+
+def test_environment_arrives_with_every_byte(host) -> None:
+    wanted = {b"V%d" % number: value for number, value in enumerate(WEIRD)}
+    ended = host.run(["cat", "/proc/self/environ"], environment=[name + b"=" + value for name, value in wanted.items()])
+    found = dict(line.partition(b"=")[::2] for line in ended.log.split(b"\0"))
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+def test_working_directory_of_any_name_is_made_and_entered(host) -> None:
+    folder = host.home / "a b'c\"$HOME\\n\u00e4" / "-d"
+    ended = host.sh("pwd", folder=str(folder))
+    assert ended.log.decode() == f"{folder}\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"), [("x/y", "home/x/y"), ("~/z", "home/z"), ("~", "home"), (".", "home"), ("-p", "home/-p")]
+)
+def test_working_directory_is_relative_to_the_login_directory(host, folder, found) -> None:
+    assert host.sh("pwd", folder=folder).log.decode() == f"{host.home.parent / found}\n"
+
+
+def test_standard_input_is_empty(host) -> None:
+    assert host.run(["readlink", "/proc/self/fd/0"]).log == b"/dev/null\n"
+    assert host.sh("cat", startup=["cat"]).log == b""
+
+
+def test_only_hang_up_is_ignored(host) -> None:
+    ended = host.run(["grep", "SigIgn", "/proc/self/status"])
+    # Bit 0 is SIGHUP. The C library's own signals, 32 and 33, are ignored in whatever posix_spawn(3) starts.
+    assert int(ended.log.split()[1], 16) & 0x7FFFFFFF == 1
+
+
+def test_job_has_no_terminal_and_no_file_open_but_its_log(host) -> None:
+    before = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if os.path.lexists(link)}
+    session, job = host.begin(["sh", "-c", 'cat /proc/$$/stat; for link in /proc/$$/fd/*; do readlink "$link"; done'])
+    terminal, *links = host.follow(session, job).log.decode().splitlines()
+    assert terminal.split()[6] == "0"  # tty_nr, proc(5)
+    assert {link for link in links if not link.endswith("/fd")} - before == {str(host.job(job) / "log")}
+
+
+def test_files_of_the_job_have_the_users_umask_and_its_state_is_private(host) -> None:
+    session = host.session("umask 027; cd")
+    session, job = host.begin(
+        ["sh", "-c", "umask; touch file; echo done"], session=session, environment=["SECRET=canary"]
+    )
+    assert b"0027" in b"0" + host.follow(session, job).log
+    work = host.home / "work"
+    assert stat.S_IMODE(work.stat().st_mode) == 0o750
+    assert stat.S_IMODE((work / "file").stat().st_mode) == 0o640
+    state = [host.home / ".sshrun", *(host.home / ".sshrun").rglob("*")]
+    assert len(state) > 10
+    assert [path for path in state if path.stat().st_mode & 0o077] == []
+
+
+def test_values_of_the_environment_are_in_no_command_line(host, until) -> None:
+    host.begin(["sleep", "60"], environment=["SECRET=canary-in-the-mine"], startup=["export OTHER=canary-in-the-mine"])
+    until(lambda: any(words == "sleep 60" for words in host.mine().values()))
+    assert [words for words in host.mine().values() if "canary" in words] == []
+
+
+def test_profile_speaks_neither_in_the_log_nor_in_the_session(host) -> None:
+    for name in (".profile", ".bash_profile", ".bashrc"):
+        (host.home / name).write_text("echo noise; echo noise >&2; export FROM_PROFILE=yes\n")
+    assert host.sh('echo "$FROM_PROFILE"').log == b"yes\n"
+
+
+def _profile(host, text) -> None:
+    for name in (".profile", ".bash_profile"):
+        (host.home / name).write_text(text)
+
+
+def test_profile_may_go_to_another_folder(host) -> None:
+    _profile(host, "cd /\n")
+    ended = host.sh("pwd; exit 3")
+    assert (ended.code, ended.log) == ("3", b"%b/work\n" % os.fsencode(host.home))
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exec true"])
+def test_profile_that_lets_no_job_run_is_no_success(host, end) -> None:
+    _profile(host, f"{end}\n")
+    assert host.sh("echo ran").code == "1"
+
+
+def test_startup_commands_share_one_shell_with_the_command(host) -> None:
+    startup = ["export ONE=1", "two() { echo two; }", "mkdir -p inner && cd inner", "umask 022\numask 037", "two >&2"]
+    ended = host.sh('echo "$ONE"; pwd; umask', startup=startup)
+    assert ended.log.decode().split() == ["two", "1", f"{host.home}/work/inner", ended.log.decode().split()[-1]]
+    assert ended.log.endswith(b"037\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("exit 9", 9), ("false", 1), ("(exit 200)", 200), ("no-such-program", 127), ("set -e; (exit 5); true", 5)],
+)
+def test_startup_command_that_fails_ends_the_job_with_its_code(host, command, code) -> None:
+    ended = host.sh("echo command", startup=["echo one", command, "echo three"])
+    assert (ended.state, ended.code) == ("finished", str(code))
+    assert ended.log.startswith(b"one\n")
+    assert b"three" not in ended.log
+    assert not ended.log.endswith(b"command\n")
+    assert ended.facts[-2:] == ["startup", "2"]
+
+
+def test_startup_command_that_is_no_shell_text_ends_the_job(host) -> None:
+    ended = host.sh("echo command", startup=["if then (", "echo three"])
+    assert ended.state == "finished"
+    assert ended.code != "0"
+    assert b"three" not in ended.log
+
+
+def test_none_of_our_functions_stand_before_the_users_commands(host) -> None:
+    functions = [
+        line.partition("()")[0]
+        for part in (Path(__file__).parents[2] / "sshrun" / "remote").glob("*.sh")
+        for line in part.read_text().splitlines()
+        if "() {" in line and line[0].isalpha()
+    ]
+    assert len(functions) > 50
+    ours = [f"case $(type {name} 2>&1) in *' function'*) echo {name} ;; esac" for name in functions]
+    assert host.sh(":", startup=ours).log == b""
+
+
+def test_startup_commands_find_the_shell_as_after_a_login(host) -> None:
+    ended = host.sh(":", startup=['printf %s "$IFS" | od -An -tx1', "case $- in *f*) echo noglob ;; esac", 'echo "$#"'])
+    assert ended.log.split() == [b"20", b"09", b"0a", b"0"]
+
+
+def test_phase_tells_what_the_job_is_at(host, until) -> None:
+    gate = host.home / "gate"
+    waiting = f"while [ ! -e {gate} ]; do sleep 0.05; done"
+    session, job = host.begin(["sleep", "60"], startup=["true", waiting])
+    until(lambda: host.look(session, job)[-2:] == ["startup", "2"])
+    assert host.look(session, job)[1] == "preparing"
+    gate.touch()
+    until(lambda: host.look(session, job)[-1] == "running")
+    assert host.look(session, job)[1] == "running"
+
+
+def test_times_of_start_and_end_are_kept(host) -> None:
+    before = int(time.time())
+    ended = host.sh("exit 0")
+    started, finished = (int(word) for word in ended.facts[3:5])
+    assert before <= started <= finished <= time.time()
+
+
+def test_job_outlives_its_session(host, until) -> None:
+    gate = host.home / "gate"
+    session, job = host.begin(["sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.05; done; echo alive; exit 3"])
+    session.child.kill()
+    gate.touch()
+    ended = host.follow(host.session(), job)
+    assert (ended.log, ended.code) == (b"alive\n", "3")
+
+
+def test_supervisor_that_is_killed_leaves_the_job_lost(host, until) -> None:
+    session, job = host.begin(["sleep", "60"])
+    supervisor = int((host.job(job) / "id").read_text().split()[0])
+    until(lambda: host.look(session, job)[1] == "running")
+    session.request("follow", job, "0")
+    assert session.reply().word == "log"
+    os.kill(supervisor, signal.SIGKILL)
+    ended = host.rest(session)
+    assert (ended.state, ended.code) == ("lost", "-")
+    session.request("stop", job)
+    assert [reply.word for reply in session.replies("stopped")][-1] == "stopped"
+    assert "sleep 60" not in host.mine().values()
+
+
+def test_exit_code_is_recorded_though_a_stop_took_the_supervisors_programs_for_the_jobs(host) -> None:
+    """Between the end of the command and the end of the supervisor, a stop may find "date" and "mv", and end them."""
+    for name in ("date", "mv"):
+        real = f"{shutil.which('busybox')} {name}" if host.shell == "busybox" else shutil.which(name)
+        program = host.tools / name
+        program.unlink(missing_ok=True)
+        marks = {"date": '[ -e "started" ]', "mv": '[ "$1" = rc.pending ]'}
+        program.write_text(
+            f"#!{host.tools}/sh\nif {marks[name]} && [ ! -e killed.{name} ]; then\n"
+            f'  : >killed.{name}\n  kill -KILL $$\nfi\nexec {real} "$@"\n'
+        )
+        program.chmod(0o755)
+    session, job = host.begin(["sh", "-c", "exit 7"])
+    ended = host.follow(session, job)
+    assert (ended.state, ended.code) == ("finished", "7")
+    assert {"killed.date", "killed.mv"} <= {path.name for path in host.job(job).iterdir()}
+    assert (host.job(job) / "ended").read_text().strip().isdigit()
+
+
+def test_archive_that_the_job_left_as_it_was_is_told_from_a_new_one(host) -> None:
+    work = host.home / "work"
+    work.mkdir()
+    answers = []
+    for script in ("true", "echo new >a.zip", "rm a.zip"):
+        if script == "true":
+            (work / "a.zip").write_text("old\n")
+        session, job = host.begin(["sh", "-c", script], archive="a.zip")
+        host.follow(session, job)
+        session.request("archive", "a.zip", "0")
+        answers.append(session.reply())
+        session.request("release", job)
+        session.reply()
+    assert answers == [("archive", "same"), ("archive", "new"), ("archive", "none")]

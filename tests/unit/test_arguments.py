@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sshrun.arguments import FLAGS, OPTIONS, VERBS, WITH_VALUE, Arguments, parse
+from sshrun.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("train my_model --epochs 3", Arguments("model", ("train", "my_model", "--epochs", "3"))),
+        ("train my_model --no-wait", Arguments("model", ("train", "my_model"), wait=False)),
+        ("-h gpu1 -p 22 -i key train m", Arguments("model", ("train", "m"), host="gpu1", port="22", identity="key")),
+        ("--host=gpu1 --identity-file=k train m", Arguments("model", ("train", "m"), host="gpu1", identity="k")),
+        ("--identity_file k train m -v", Arguments("model", ("train", "m"), identity="k", verbose=True)),
+        ("train m -- --force --host x", Arguments("model", ("train", "m", "--force", "--host", "x"))),
+        ("run --force fit.py --host x -v", Arguments("run", ("fit.py", "--host", "x", "-v"), force=True)),
+        ("-v run -- -fit.py", Arguments("run", ("-fit.py",), verbose=True)),
+        ("-h gpu1 -- ./long.sh --resume -- x", Arguments("program", ("./long.sh", "--resume", "--", "x"), host="gpu1")),
+        ("--resume", Arguments("resume", resume=True)),
+        ("--resume --no-wait -h g", Arguments("resume", resume=True, wait=False, host="g")),
+        ("--resume -- true", Arguments("program", ("true",), resume=True)),
+        ("status --json", Arguments("status", json=True)),
+        ("logs -f -n 5 abc -h gpu1", Arguments("logs", ("-f", "-n", "5", "abc"), host="gpu1")),
+        ("logs -n=5", Arguments("logs", ("-n", "5"))),
+        ("ssh-keygen gpu1 -t rsa --passphrase", Arguments("ssh-keygen", ("gpu1", "-t", "rsa", "--passphrase"))),
+        ("--version", Arguments(version=True)),
+        ("train --help", Arguments("train", help=True)),
+        ("train m --wait --wait", Arguments("model", ("train", "m"))),
+    ],
+)
+def test_words_are_sorted(line: str, expected: Arguments) -> None:
+    assert parse(line.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "no command given"),
+        ("--forse train m", "unknown option --forse; did you mean --force?"),
+        ("--res train m", "unknown option --res"),
+        ("-x train m", "unknown option -x"),
+        ("run --forse fit.py", "did you mean --force?"),
+        ("run", "which script?"),
+        ("run --", "which script?"),
+        ("train", "which model?"),
+        ("stats", "did you mean status?"),
+        ("--", "which program?"),
+        ("train m --host", "--host needs a value"),
+        ("logs -n", "-n needs a value"),
+        ("logs --lines 3", "unknown option --lines"),
+        ("--force=yes train m", "--force takes no value"),
+        ("--no-wait --wait train m", "exclude each other"),
+        ("--force --resume train m", "exclude each other"),
+        ("-q -v train m", "exclude each other"),
+        ("--sandbox -h gpu1 train m", "exclude each other"),
+        ("--sandbox -h gpu1 --resume", "exclude each other"),
+        ("--resume --force", "exclude each other"),
+        ("--dry-run stop", "stop is none"),
+        ("--dry-run --resume", "resume is none"),
+        ("stop gpu2", "takes no 'gpu2'"),
+        ("-h gpu1 jobs 20261124", "takes no '20261124'"),
+    ],
+)
+def test_wrong_words_are_named(line: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(line.split())
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("--forc", "--force"), ("--no_wait", "--no-wait"), ("--jsn=1", "--json"), ("--cleann", "--clean")],
+)
+def test_what_may_be_a_mistyped_option_is_passed_on_and_doubted(word: str, meant: str) -> None:
+    arguments = parse(["train", "m", word])
+    assert arguments.words == ("train", "m", word)
+    (doubt,) = arguments.doubtful
+    assert meant in doubt
+
+
+@pytest.mark.parametrize("word", ["--epochs", "--lr", "-e", "-", "--batch-size=3"])
+def test_what_is_nothing_like_ours_is_not_doubted(word: str) -> None:
+    assert parse(["train", "m", word]).doubtful == ()
+
+
+WORDS = st.lists(
+    st.sampled_from([*OPTIONS, *VERBS, "run", "train", "m", "--", "-", "", "-f", "-n", "--x=1"]) | st.text()
+)
+
+
+@given(WORDS)
+def test_any_words_are_understood_or_refused_in_words(words: list[str]) -> None:
+    try:
+        arguments = parse(words)
+    except UsageError as refused:
+        said = refused.message
+    else:
+        said = arguments.verb or "--help or --version"
+    assert said
+
+
+@given(WORDS)
+def test_a_programs_words_are_never_touched(words: list[str]) -> None:
+    assert parse(["-h", "gpu1", "--", "program", *words]).words == ("program", *words)
+    assert parse(["run", "script.py", *words]).words == ("script.py", *words)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_may_stand_before_and_behind_the_model(option: str) -> None:
+    value = ["value"] if option in WITH_VALUE else []
+    assert parse([option, *value, "train", "m"]) == parse(["train", "m", option, *value])
+
+
+def test_every_option_sets_a_field() -> None:
+    fields = {*WITH_VALUE.values(), *(field for field, _ in FLAGS.values())}
+    assert fields <= set(Arguments._fields)

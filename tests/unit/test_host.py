@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sshrun.errors import UsageError
+from sshrun.host import (
+    Connection,
+    Login,
+    SshPlan,
+    SshView,
+    Target,
+    identity_option,
+    must_look,
+    parse_target,
+    plan,
+    plan_to_look,
+    resolved,
+    ssh_view,
+)
+from sshrun.sources import Origin, Sourced
+
+SOMEWHERE = Origin("user file", "/x/user_settings.yaml", 3, "ssh.connection")
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("h", Target("h")),
+        ("u@h", Target("h", "u")),
+        ("h:22", Target("h", port=22)),
+        ("u@h:22/dir", Target("h", "u", 22, "dir")),
+        ("[::1]:22/dir", Target("::1", port=22, path="dir")),
+        ("[fe80::1]", Target("fe80::1")),
+        ("u@[::1]", Target("::1", "u")),
+        ("h/", Target("h", path=".")),
+        ("h/~", Target("h", path=".")),
+        ("h/~/", Target("h", path=".")),
+        ("h/~/dir", Target("h", path="dir")),
+        ("h//abs/dir", Target("h", path="/abs/dir")),
+        ("h/~joe/dir", Target("h", path="~joe/dir")),
+        ("h/a b/$(x)@y:1", Target("h", path="a b/$(x)@y:1")),
+        ("DOMAIN\\joe@h", Target("h", "DOMAIN\\joe")),
+        ("joe@corp@h", Target("h", "joe@corp")),
+        ("joe$@h:65535", Target("h", "joe$", 65535)),
+        ("my-alias.1_x/work", Target("my-alias.1_x", path="work")),
+    ],
+)
+def test_every_form_of_host_is_read(text: str, target: Target) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/dir", ":22", "@h", "u@", "-oProxyCommand=x", "u@-h", "-u@h", "$(id)", "a b", "a\nb", "%h", "u%r@h", "a;b",
+        "`id`", "a'b", 'a"b', "a|b", "a&b", "a<b", "a>b", "a{b", "a(b", "a\\b", "u\\@h", "u u@h", "u;u@h", "u'u@h", "*",
+        "!h", "h:0", "h:65536", "h:", "h:x", "h:+1", "h:1_0", "h:٢٢", "h:22:33", "::1", "[::1", "[h]:22", "[::1]22",
+        "h\x00", "h\x7f", "h\u200b", "h\x85", "h/a\nb", "h/a\0b", "ssh://h",
+    ],
+)  # fmt: skip
+def test_what_openssh_refuses_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_target(text)
+
+
+@pytest.mark.parametrize("form", ["{}", "-l"])
+def test_whatever_this_ssh_refuses_is_refused_here(form: str) -> None:
+    for character in map(chr, range(1, 128)):
+        word = f"a{character}b"
+        argv = ["ssh", "-G", "-F", "none", *(("-l", word, "--", "h") if form == "-l" else ("--", word))]
+        if subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL).returncode != 0:
+            with pytest.raises(UsageError):
+                parse_target(f"{word}@h" if form == "-l" else form.format(word))
+
+
+@given(st.text(st.characters(codec=None), max_size=40))
+@example("joe@[")
+def test_any_text_is_a_target_or_a_usage_error(text: str) -> None:
+    try:
+        target = parse_target(text)
+    except UsageError:
+        return
+    for word in (target.host, target.user or "x"):
+        assert word
+        assert not word.startswith("-")
+        assert not set(word) & set(" '`\";&<>|(){}%\n\r\t\0")
+    assert target.port is None or 1 <= target.port <= 65535
+    assert "\n" not in (target.path or "")
+
+
+# -- what ssh makes of it
+
+
+def ssh_says(plan: SshPlan, folder: Path, host: str = "") -> dict[str, list[str]]:
+    """What `ssh -G` says with a plan, for its host, or for another one that a bastion might be."""
+    config = folder / "layered"
+    config.write_bytes(plan.config)
+    options = [] if host else plan.options
+    printed = subprocess.run(
+        ["ssh", "-G", "-F", config, *options, "--", host or plan.host],
+        capture_output=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    ).stdout.decode()
+    said: dict[str, list[str]] = {}
+    for line in printed.splitlines():
+        keyword, _, value = line.partition(" ")
+        said.setdefault(keyword, []).append(value)
+    return said
+
+
+def user_config(folder: Path, text: str) -> Sourced[str]:
+    path = folder / "config"
+    path.write_text(text)
+    return Sourced(str(path), SOMEWHERE)
+
+
+def connection(folder: Path, hostname: str | None = None) -> Connection:
+    key = folder / "id_%h [connection]"
+    key.touch()
+    return Connection(
+        hostname and Sourced(hostname, SOMEWHERE),
+        Sourced(2222, SOMEWHERE),
+        Sourced("CORP\\jane", SOMEWHERE),
+        Sourced(str(key), SOMEWHERE),
+    )
+
+
+def view_of(login: Login, folder: Path) -> SshView:
+    looking = plan_to_look(login)
+    (folder / "look").write_bytes(looking.config)
+    argv = ["ssh", "-G", "-F", folder / "look", *looking.options, "--", looking.host]
+    return ssh_view(subprocess.run(argv, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout)
+
+
+CONFIGURED = "Host alias\n  HostName real.example\n  Port 2201\n  User fromconfig\n  IdentityFile /from/config\n"
+
+
+def test_ssh_config_beats_connection_for_the_host_of_the_option(tmp_path: Path) -> None:
+    config = user_config(tmp_path, CONFIGURED)
+    login = Login(Target("alias"), connection=connection(tmp_path, "unused"), config_path=config)
+    said = ssh_says(plan(login, "/c", view_of(login, tmp_path)), tmp_path)
+    assert said["hostname"] == ["real.example"]
+    assert (said["port"], said["user"], said["identityfile"]) == (["2201"], ["fromconfig"], ["/from/config"])
+
+
+def test_connection_fills_what_ssh_config_leaves_open(tmp_path: Path) -> None:
+    config = user_config(tmp_path, "Host other\n  Port 9\nHost alias\n  HostName real.example\n")
+    login = Login(Target("alias"), connection=connection(tmp_path), config_path=config)
+    said = ssh_says(plan(login, "/c", view_of(login, tmp_path)), tmp_path)
+    assert (said["port"], said["user"]) == (["2222"], ["CORP\\jane"])
+    assert said["identityfile"] == [f"{tmp_path}/id_%%h [connection]"]
+    assert said["identitiesonly"] == ["yes"]
+
+
+def test_connection_beats_ssh_config_without_the_option(tmp_path: Path) -> None:
+    config = user_config(tmp_path, CONFIGURED)
+    login = Login(connection=connection(tmp_path, "alias"), config_path=config)
+    said = ssh_says(plan(login, "/c"), tmp_path)
+    assert said["hostname"] == ["real.example"]
+    assert (said["port"], said["user"]) == (["2222"], ["CORP\\jane"])
+    assert said["identityfile"][0] == f"{tmp_path}/id_%%h [connection]"
+    assert said["identityagent"] == ["none"]
+
+
+def test_options_beat_everything(tmp_path: Path) -> None:
+    config = user_config(tmp_path, CONFIGURED)
+    option = Origin("option")
+    target = Target("alias", "me", 2300)
+    login = Login(target, None, Sourced("/i", option), connection(tmp_path), config)
+    said = ssh_says(plan(login, "/c"), tmp_path)
+    assert (said["port"], said["user"], said["identityfile"][0]) == (["2300"], ["me"], "/i")
+    assert said["preferredauthentications"][0].startswith("publickey,")
+    login = login._replace(port=Sourced(2400, option))
+    assert ssh_says(plan(login, "/c"), tmp_path)["port"] == ["2400"]
+
+
+@pytest.mark.parametrize("target", [Target("inner"), None])
+def test_a_bastion_gets_nothing_that_is_meant_for_the_host(tmp_path: Path, target: Target | None) -> None:
+    config = user_config(tmp_path, "Host inner\n  ProxyJump bastion\n")
+    login = Login(target, connection=connection(tmp_path, "inner"), config_path=config)
+    the_plan = plan(login, "/c", view_of(login, tmp_path))
+    said = ssh_says(the_plan, tmp_path, "bastion")
+    assert (said["port"], said["user"]) == (["22"], [pwd.getpwuid(os.getuid()).pw_name])
+    assert "controlpath" not in said
+    assert not any("connection" in key for key in said["identityfile"])
+    assert said["serveraliveinterval"] == ["5"]
+    assert ssh_says(the_plan, tmp_path)["port"] == ["2222"]
+
+
+def test_keepalive_is_the_users_where_the_user_sets_one(tmp_path: Path) -> None:
+    login = Login(Target("h"), config_path=user_config(tmp_path, "ServerAliveInterval 60"))
+    said = ssh_says(plan(login, "/c"), tmp_path)
+    assert (said["serveraliveinterval"], said["serveralivecountmax"]) == (["60"], ["3"])
+
+
+def test_a_port_that_stays_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    assert ssh_says(plan(Login(Target("h")), "/c"), tmp_path)["connecttimeout"] == ["30"]
+    login = Login(Target("h"), config_path=user_config(tmp_path, "ConnectTimeout 5"))
+    assert ssh_says(plan(login, "/c"), tmp_path)["connecttimeout"] == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "used"),
+    [
+        ("", None, "/ours"),
+        ("ControlPath /theirs-%n", "/theirs-h", "/theirs-h"),
+        ("ControlPath none", "none", "/ours"),
+        ("Host other\n  ControlPath /theirs", None, "/ours"),
+    ],
+)
+def test_the_control_path_is_the_users_unless_it_is_turned_off(
+    tmp_path: Path, text: str, expected: str | None, used: str
+) -> None:
+    login = Login(Target("h"), config_path=user_config(tmp_path, text))
+    view = view_of(login, tmp_path)
+    assert view.control_path == expected
+    assert ssh_says(plan(login, "/ours", view), tmp_path)["controlpath"] == [used]
+
+
+def test_a_forced_key_never_shares_the_users_connection(tmp_path: Path) -> None:
+    config = user_config(tmp_path, "ControlPath /theirs")
+    login = Login(Target("h"), identity=Sourced("/i", Origin("option")), config_path=config)
+    assert ssh_says(plan(login, "/ours"), tmp_path)["controlpath"] == ["/ours"]
+
+
+def test_a_copied_config_may_end_in_a_block_or_without_a_newline(tmp_path: Path) -> None:
+    for end in ("Host x\n  Port 7", "Match host x\n  User y"):
+        login = Login(Target("h"), connection=connection(tmp_path), config_path=user_config(tmp_path, end))
+        assert ssh_says(plan(login, "/c"), tmp_path)["port"] == ["2222"]
+
+
+def test_without_a_config_path_the_users_own_file_comes_first_and_the_systems_before_our_block() -> None:
+    lines = plan(Login(Target("h")), "/c").config.decode().splitlines()
+    order = [lines.index(line) for line in ("Include ~/.ssh/config", "Include /etc/ssh/ssh_config", 'Host "h"')]
+    assert order == sorted(order)
+    assert order[0] == 0
+
+
+def test_match_lines_of_the_user_see_the_account_of_the_option(tmp_path: Path) -> None:
+    config = user_config(tmp_path, "Match user joe\n  IdentityFile /joes\n")
+    login = Login(Target("h", "joe"), config_path=config)
+    assert view_of(login, tmp_path).identity_files == ("/joes",)
+    assert view_of(Login(Target("h"), config_path=config), tmp_path).identity_files == ()
+
+
+names = st.from_regex(r"[a-zA-Z0-9_.][a-zA-Z0-9_.#=~^+-]{0,10}", fullmatch=True)
+accounts = st.from_regex(r"[a-z0-9#=~^+,*?!$][a-z0-9#=~^+,*?!$\\@-]{0,8}[a-z]", fullmatch=True)
+
+
+@hypothesis.settings(max_examples=40)
+@given(names, accounts)
+@example("h", "a\\\\b\\c")
+@example("h", "#joe")
+def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
+    tmp_path_factory: pytest.TempPathFactory, host: str, account: str
+) -> None:
+    folder = tmp_path_factory.mktemp("ssh")
+    settings = Connection(port=Sourced(2222, SOMEWHERE), username=Sourced(account, SOMEWHERE))
+    the_plan = plan(Login(Target(host), connection=settings, config_path=user_config(folder, "")), "/c")
+    said = ssh_says(the_plan, folder)
+    assert (said["host"], said["port"], said["user"]) == ([host], ["2222"], [account])
+    assert ssh_says(the_plan, folder, "elsewhere")["port"] == ["22"]
+
+
+# -- whether ssh has to be asked first
+
+
+@pytest.mark.parametrize(
+    ("text", "with_key", "answer"),
+    [
+        ("", False, False),
+        ("Host a\n  Port 1\n# ControlPath /x\n", True, False),
+        ("  controlpath=/x", False, True),
+        ("ControlPath\t/x", False, True),
+        ('"ControlPath" /x', False, True),
+        ("IdentityFile /x", False, False),
+        ("IdentityFile /x", True, True),
+        ("Include {0}/conf.d/*", False, True),
+        ("Include {0}/conf.d/other", False, False),
+        ("Include {0}/missing", False, False),
+        ("Include {0}/*/share", False, True),
+        ("Include {0}/loop", False, True),
+        ("Include ${{HOME}}/x", False, True),
+        ("Include ~nobody/x", False, True),
+    ],
+)
+def test_ssh_is_asked_only_where_the_files_may_matter(tmp_path: Path, text: str, with_key: bool, answer: bool) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "share").write_text("Host *\n  ControlPath /x\n")
+    (tmp_path / "conf.d" / "other").write_text("Host *\n  Port 3\n")
+    (tmp_path / "loop").write_text(f"Include {tmp_path}/loop\n")
+    settings = connection(tmp_path) if with_key else Connection()
+    login = Login(Target("h"), connection=settings, config_path=user_config(tmp_path, text.format(tmp_path)))
+    assert must_look(login) is answer
+
+
+# -- where it goes in the end
+
+
+def test_resolved_names_the_place_of_each_value(tmp_path: Path) -> None:
+    config = user_config(tmp_path, "Host alias\n  HostName real.example\n  IdentityFile /k\n")
+    login = Login(Target("alias", port=2200), connection=connection(tmp_path), config_path=config)
+    found = resolved(login, view_of(login, tmp_path))
+    assert (found.hostname.value, str(found.hostname.origin)) == ("real.example", "ssh config HostName")
+    assert (found.port.value, str(found.port.origin)) == (2200, "option --host")
+    assert (found.user.value, str(found.user.origin)) == ("CORP\\jane", "user_settings.yaml:3 ssh.connection")
+    assert found.identity is not None
+    assert (found.identity.value, str(found.identity.origin)) == ("/k", "ssh config IdentityFile")
+
+
+def test_resolved_falls_back_to_what_ssh_does_by_itself(tmp_path: Path) -> None:
+    login = Login(Target("H"), config_path=user_config(tmp_path, ""))
+    found = resolved(login, view_of(login, tmp_path))
+    assert found.port == Sourced(22, Origin("default"))
+    assert found.user == Sourced(pwd.getpwuid(os.getuid()).pw_name, Origin("default"))
+    assert found.hostname.origin == Origin("option", key="--host")
+    assert found.identity is None
+
+
+def test_no_host_at_all_says_where_one_may_be_named() -> None:
+    with pytest.raises(UsageError, match="no host is named") as caught:
+        _ = Login().host
+    assert "--host" in caught.value.hint
+    assert "hostname" in caught.value.hint
+
+
+def test_a_missing_identity_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        identity_option(str(tmp_path / "id"))
+    (tmp_path / "id.pub").touch()
+    assert identity_option(str(tmp_path / "id")) == str(tmp_path / "id")

@@ -1,0 +1,235 @@
+"""What patterns mean: Python's glob is the judge."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sshrun.paths import Pattern, item, parse_download, parse_upload, select_local, whole
+from trees import globbed
+
+# Names that bite: wildcards, quotes, blanks, options, hidden ones, bytes that are no UTF-8.
+NAMES = [
+    "a",
+    "b",
+    "c.csv",
+    "d.csv",
+    ".hidden",
+    ".b",
+    "-rf",
+    " x",
+    "q'\"",
+    "$HOME",
+    "n\nl",
+    "[1]",
+    "back\\slash",
+    "\udcff",
+]
+STEPS = [
+    "*",
+    "**",
+    "?",
+    "*.csv",
+    "[ab]",
+    "[!a]*",
+    ".*",
+    "a",
+    "b",
+    "c.csv",
+    ".hidden",
+    "[[]1]",
+    "-*",
+    "?*",
+    "[a",
+    "*\udcff",
+]
+
+trees = st.sets(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join), max_size=10)
+patterns = st.lists(st.sampled_from(STEPS), min_size=1, max_size=4).map("/".join)
+
+
+def grow(folder: Path, names: set[str], links: dict[str, str] | None = None) -> None:
+    """Files under these names, as far as they agree on what is a folder."""
+    for name in sorted(names):
+        path = os.path.join(folder, name)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "x") as file:
+                file.write(name.encode("utf-8", "surrogateescape").hex())
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            pass
+    for name, target in (links or {}).items():
+        os.symlink(target, os.path.join(folder, name))
+
+
+def selected(folder: Path, *texts: str) -> dict[str, str]:
+    chosen = select_local([parse_upload(text) for text in texts], folder)
+    return {one.name: one.source for one in chosen.items if not one.is_folder}
+
+
+@given(trees, patterns)
+def test_selects_what_glob_selects(names: set[str], pattern: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        grow(folder, names)
+        chosen = selected(folder, pattern)
+        assert set(chosen) == globbed(folder, pattern)
+        assert all(os.path.samefile(source, folder / name) for name, source in chosen.items())
+
+
+@settings(max_examples=50)
+@given(trees, patterns)
+def test_follows_links_to_folders_and_files_as_glob_does(names: set[str], pattern: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder, elsewhere = Path(name) / "here", Path(name) / "elsewhere"
+        folder.mkdir()
+        grow(elsewhere, {"a/c.csv", "b", ".hidden/d.csv"})
+        grow(folder, names, {"linked": "../elsewhere", "one.csv": "../elsewhere/b"})
+        assert set(selected(folder, pattern)) == globbed(folder, pattern)
+
+
+@given(st.text(max_size=12), st.sampled_from([parse_upload, parse_download]))
+def test_any_text_is_a_pattern_or_a_problem_in_words(text: str, parse) -> None:
+    try:
+        pattern = parse(text)
+    except ValueError as error:
+        problem = str(error)
+        assert problem
+    else:
+        assert pattern.text == text
+        assert ".." not in pattern.path.split("/")
+        assert not pattern.path.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("a\0b", "NUL"),
+        ("/etc/passwd", "leaves the folder"),
+        ("~/x", "leaves the folder"),
+        ("../x", "leaves the folder"),
+        ("a/../b", "leaves the folder"),
+        ("a|b|c", "more than one"),
+        ("a|", "names nothing"),
+        ("|b", "names nothing"),
+        ("*.csv|b", "do not go together"),
+        ("a|b?", "do not go together"),
+        ("~joe/x|b", "./~joe/x"),
+        ("..|b/", "says no name"),
+        ("~|.", "says no name"),
+    ],
+)
+def test_refuses_what_cannot_be_meant(text: str, said: str) -> None:
+    for parse in (parse_upload, parse_download):
+        with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+            parse(text)
+
+
+def test_a_refusal_says_which_side_is_which() -> None:
+    with pytest.raises(ValueError, match=r"LOCAL\|REMOTE"):
+        parse_upload("/x")
+    with pytest.raises(ValueError, match=r"REMOTE\|LOCAL"):
+        parse_download("/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "placed"),
+    [
+        ("data/a.csv", [(".", "data/a.csv")]),
+        ("./data//a.csv", [(".", "data/a.csv")]),
+        ("data/*", [(".", "data/a.csv")]),
+        ("data/a.csv|b.csv", [(".", "b.csv")]),
+        ("data/a.csv|in/b.csv", [(".", "in/b.csv")]),
+        ("data/a.csv|in/", [(".", "in/a.csv")]),
+        ("data/a.csv|.", [(".", "a.csv")]),
+        ("data/a.csv|~", [("~", "a.csv")]),
+        ("data/a.csv|~/b.csv", [("~", "b.csv")]),
+        ("data/a.csv|/srv/b.csv", [("/srv", "b.csv")]),
+        ("data/a.csv|/b.csv", [("/", "b.csv")]),
+        ("data/a.csv|../b.csv", [("..", "b.csv")]),
+        ("data|there", [(".", "there"), (".", "there/a.csv"), (".", "there/sub"), (".", "there/sub/b")]),
+        ("data/|/srv/", [("/srv/", "data"), ("/srv/", "data/a.csv"), ("/srv/", "data/sub"), ("/srv/", "data/sub/b")]),
+        ("./data/.|there", [(".", "there"), (".", "there/a.csv"), (".", "there/sub"), (".", "there/sub/b")]),
+        ("[x]|[y]", [(".", "[y]")]),
+    ],
+)
+def test_places_what_is_found(tmp_path: Path, text: str, placed: list[tuple[str, str]]) -> None:
+    grow(tmp_path, {"data/a.csv", "data/sub/b", "[x]"})
+    assert [(one.root, one.name) for one in select_local([parse_upload(text)], tmp_path).items] == placed
+
+
+def test_a_tilde_on_the_left_of_an_upload_is_the_home_here(tmp_path: Path, home: Path) -> None:
+    grow(home, {"patch.txt"})
+    (one,) = select_local([parse_upload("~/patch.txt|./patch.txt")], tmp_path).items
+    assert (one.source, one.root, one.name) == (str(home / "patch.txt"), ".", "patch.txt")
+
+
+def test_a_folder_goes_whole_with_its_hidden_and_empty_ones(tmp_path: Path) -> None:
+    grow(tmp_path, {"d/.git/x", "d/y"})
+    (tmp_path / "d" / "empty").mkdir()
+    chosen = select_local([parse_upload("d")], tmp_path)
+    assert [one.name for one in chosen.items] == ["d", "d/.git", "d/.git/x", "d/empty", "d/y"]
+
+
+def test_a_name_with_a_slash_at_its_end_is_a_folder(tmp_path: Path) -> None:
+    grow(tmp_path, {"a", "d/x"})
+    chosen = select_local([parse_upload("a/"), parse_upload("d/")], tmp_path)
+    assert [one.name for one in chosen.items] == ["d", "d/x"]
+    assert [pattern.text for pattern in chosen.unmatched] == ["a/"]
+
+
+def test_a_folder_that_a_link_leads_back_to_is_not_entered_again(tmp_path: Path) -> None:
+    grow(tmp_path, {"a/x", "a/b/y"}, {"a/up": "..", "a/b/self": "."})
+    assert set(selected(tmp_path, "a")) == {"a/x", "a/b/y"}
+    assert set(selected(tmp_path, "**/y")) == {"a/b/y"}
+
+
+def test_a_link_to_nothing_and_a_fifo_are_warnings(tmp_path: Path) -> None:
+    grow(tmp_path, {"a"}, {"gone": "nowhere", "round": "round"})
+    os.mkfifo(tmp_path / "pipe")
+    chosen = select_local([parse_upload("*")], tmp_path)
+    assert [one.name for one in chosen.items] == ["a"]
+    assert chosen.warnings == (
+        "gone is a link to nothing: left out",
+        "pipe is neither a file nor a folder: left out",
+        "round is a link to nothing: left out",
+    )
+
+
+def test_a_pattern_that_finds_nothing_is_named(tmp_path: Path) -> None:
+    grow(tmp_path, {"a"}, {"gone": "nowhere"})
+    found, *nothing = [parse_upload(text) for text in ("a", "b", "*.csv", "gone")]
+    assert select_local([found, *nothing], tmp_path).unmatched == tuple(nothing)
+
+
+def test_of_two_sources_for_one_target_the_later_counts(tmp_path: Path) -> None:
+    grow(tmp_path, {"a", "b"})
+    (one,) = select_local([parse_upload("a|x"), parse_upload("b|x")], tmp_path).items
+    assert one.path == "b"
+
+
+def test_leftovers_of_a_transfer_are_nobodys_files(tmp_path: Path) -> None:
+    grow(tmp_path, {".sshrun-part/a", "d/.sshrun-part-host/b", "d/c"})
+    assert set(selected(tmp_path, ".")) == {"d/c"}
+    assert set(selected(tmp_path, "**/.*/*")) == set()
+
+
+def test_whole_takes_every_name_as_it_is(tmp_path: Path) -> None:
+    pattern = whole("~/.mltk/models/a|b*", tmp_path / "there")
+    assert isinstance(pattern, Pattern)
+    assert (pattern.base, pattern.path) == ("~/.mltk/models", "a|b*")
+    assert pattern.place("a|b*/log/x") == (str(tmp_path), "there/log/x")
+    assert not pattern.wildcard
+
+
+def test_an_item_of_ones_own_knows_what_to_compare(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("x = 1\n")
+    status = (tmp_path / "m.py").stat()
+    one = item(tmp_path / "m.py", "m.py")
+    assert (one.source, one.size, one.mtime_ns) == (str(tmp_path / "m.py"), 6, status.st_mtime_ns)

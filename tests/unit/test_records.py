@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sshrun.job import Facts
+from sshrun.records import Record, jobs_folder, prune, records
+
+
+def test_what_two_clients_write_to_one_log_is_there_once(home: Path) -> None:
+    first, second = Record("a"), Record("a")
+    first.write_log(b"one\n", 0)
+    second.write_log(b"two\n", 4)
+    first.write_log(b"two\nthree\n", 4)
+    assert first.log.read_bytes() == b"one\ntwo\nthree\n"
+    assert second.log_size == 14
+    first.close()
+    second.close()
+
+
+def test_records_are_nobody_elses_to_read(home: Path) -> None:
+    record = Record("a")
+    record.write_log(b"secret", 0)
+    record.write_facts(Facts(model="m"))
+    record.close()
+    assert record.folder.stat().st_mode & 0o777 == 0o700
+    assert record.log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_begins_with_the_facts_and_ends_with_the_code(home: Path) -> None:
+    record = Record("a")
+    assert (record.begun, record.retrieved, record.code, record.log_size) == (False, False, None, 0)
+    record.write_facts(Facts(command="train", model="m"))
+    assert record.begun and record.facts() == Facts(command="train", model="m")
+    record.mark_retrieved(7)
+    assert (record.retrieved, record.code) == (True, 7)
+
+
+def test_a_lost_job_is_retrieved_without_a_code(home: Path) -> None:
+    record = Record("a")
+    record.mark_retrieved(None)
+    assert (record.retrieved, record.code) == (True, None)
+
+
+def test_facts_that_are_none_count_as_empty(home: Path) -> None:
+    record = Record("a")
+    record.write("facts", "[1")
+    assert record.facts() == Facts()
+    assert Record("b").facts() == Facts()
+
+
+def test_the_latest_comes_first_and_the_oldest_goes(home: Path) -> None:
+    assert list(records()) == []
+    for number in range(5):
+        record = Record(f"2026010{number}")
+        record.write_facts(Facts())
+        if number != 1:
+            record.mark_retrieved(0)
+    prune(2)
+    assert [record.id for record in records()] == ["20260104", "20260103", "20260101"], "one is not retrieved yet"
+    assert sorted(os.listdir(jobs_folder())) == ["20260101", "20260103", "20260104"]
