@@ -1,0 +1,106 @@
+"""The files that everybody has: ~/.ssh/config, what it includes, a key of the usual name, a connection held open."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from desk import Desk, Entry
+from installed import SSHRUN
+
+pytestmark = pytest.mark.usefixtures("mounts")
+
+# ssh takes ~ from the passwd file and not from $HOME: so these see one of their own, in which it is the test's home.
+AT_HOME = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"')
+
+
+class Person:
+    """Somebody whose home is the test's, also to ssh."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.ssh = desk.home / ".ssh"
+        self.ssh.mkdir(mode=0o700)
+        real = pwd.getpwuid(os.getuid()).pw_dir
+        self._passwd = desk.home / "passwd"
+        lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
+        self._passwd.write_text("".join(line.replace(f":{real}:", f":{desk.home}:") for line in lines))
+        (self.ssh / "known_hosts").write_bytes((desk.home / "known_hosts").read_bytes())
+
+    def run(self, *words: str | Path) -> str:
+        argv = [*AT_HOME, self._passwd, *words]
+        ended = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.desk.folder)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def config(self, text: str, name: str = "config") -> None:
+        path = self.ssh / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.format(**self.desk.words))
+
+    def key(self, name: str, which: str) -> None:
+        (self.ssh / name).write_bytes(self.desk.world.keys[which].read_bytes())
+        (self.ssh / name).chmod(0o600)
+
+
+@pytest.fixture
+def person(desk: Desk) -> Person:
+    return Person(desk)
+
+
+GPU = "Host gpu\n  HostName {host}\n  Port {near}\n  User {joe}\n"
+
+
+def test_an_alias_and_a_key_of_the_usual_name_are_all_that_is_needed(person: Person) -> None:
+    person.config(GPU)
+    person.key("id_ed25519", "gold")
+    person.run(SSHRUN, "-h", "gpu", "--", "true")
+    assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+
+
+def test_includes_tokens_and_matches_work_as_for_ssh(person: Person) -> None:
+    person.config(
+        "Include work/*.conf\nMatch originalhost gpu exec \"test '%n' = gpu\"\n  IdentityFile ~/.ssh/key_%n_{near}\n"
+    )
+    person.config(GPU, "work/gpu.conf")
+    person.key(f"key_gpu_{person.desk.world.near.port}", "silver")
+    person.key("id_ed25519", "gold")
+    person.run(SSHRUN, "-h", "gpu", "--", "true")
+    assert person.desk.world.entries() == [Entry("near", "joe", "silver")]
+
+
+def test_a_connection_in_the_user_file_fills_in_what_the_config_leaves_open(person: Person) -> None:
+    words = person.desk.words
+    person.config("Host gpu\n  HostName {host}\n  Port {near}\n")
+    person.key("id_ed25519", "copper")
+    person.desk.user_file(
+        config_path=None,
+        connection={"port": words["far"], "username": words["jane"], "key_filename": words["silver"]},
+    )
+    person.run(SSHRUN, "-h", "gpu", "--", "true")
+    assert person.desk.world.entries() == [Entry("near", "jane", "silver")]
+
+
+def test_config_path_replaces_the_file(person: Person) -> None:
+    words = person.desk.words
+    person.config(GPU)
+    person.key("id_ed25519", "copper")
+    person.desk.ssh_config("Host gpu\n  HostName {host}\n  Port {near}\n  User {jane}\n".format(**words))
+    person.desk.user_file()
+    person.run(SSHRUN, "-h", "gpu", "--", "true")
+    assert person.desk.world.entries() == [Entry("near", "jane", "copper")]
+
+
+def test_a_connection_that_is_open_is_used_and_stays_open(person: Person) -> None:
+    person.config(GPU + "  ControlPath ~/.ssh/%r@%n\n")
+    person.key("id_ed25519", "gold")
+    person.run("ssh", "-fNM", "-oControlPersist=yes", "-E", person.desk.home / "log", "gpu")
+    try:
+        assert person.run(SSHRUN, "-h", "gpu", "--", "echo", "done") == "done\n"
+        assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+    finally:
+        person.run("ssh", "-O", "exit", "gpu")

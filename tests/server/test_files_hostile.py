@@ -1,0 +1,276 @@
+"""Hosts that lie: whatever their tar, rsync, scp or list of files says, nothing but what was asked for changes here."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moving import Mover, grow, leftovers
+from trees import contents
+
+HERE = Path(__file__).parent
+REGULAR, FOLDER, LINK, FIFO, DEVICE = 0o100644, 0o040755, 0o120777, 0o010644, 0o060666
+MINE = b"my own"
+
+
+class Liar:
+    """A host of whose programs one lies, and a home here with something to lose."""
+
+    def __init__(self, start_sandbox, folder: Path) -> None:
+        self.folder = folder
+        self.fakes = folder / "fakes"
+        self.fakes.mkdir()
+        self.lies = folder / "lies"
+        self.home = folder / "outside" / "home"
+        self.home.mkdir(parents=True)
+        for name in ("m.py", "b", "A", "evil"):
+            (self.home / name).write_bytes(MINE)
+        (self.folder / "outside" / "evil").write_bytes(MINE)
+        (self.home / "linked").symlink_to("..")
+        self.before = self.seen()
+        path = f"{self.fakes}:{os.environ['PATH']}"
+        self.sandbox = start_sandbox("Subsystem sftp /bin/false", environment={"PATH": path})
+        self.mover = Mover(self.sandbox)
+        grow(self.mover.there, "a", "d/a", "linked/x")
+
+    def lie(self, program: str, script: str) -> None:
+        """Puts a program before the host's own, which it can call as `$real`."""
+        real = next(f"{place}/{program}" for place in ("/usr/bin", "/bin") if os.path.exists(f"{place}/{program}"))
+        path = self.fakes / program
+        path.write_text(
+            f"#!/bin/sh\nreal={real} lies='{self.lies}' python='{sys.executable}' here='{HERE}'\n{script}\n"
+        )
+        path.chmod(0o755)
+
+    def seen(self) -> dict[str, tuple[int, bytes]]:
+        """Everything here: kind, and content or target."""
+        found = {}
+        for top, folders, names in os.walk(self.folder / "outside"):
+            for name in (*folders, *names):
+                path = Path(top, name)
+                kind = path.lstat().st_mode & 0o170000
+                content = os.fsencode(os.readlink(path)) if path.is_symlink() else b""
+                found[os.path.relpath(path, self.folder)] = (kind, path.read_bytes() if kind == 0o100000 else content)
+        return found
+
+    def refused(self, engine: str, *texts: str) -> str:
+        """Downloads, and nothing here has changed by it; what was said."""
+        error = self.mover.fail(lambda: self.mover.download(self.home, *(texts or ("a",)), engine=engine))
+        assert self.seen() == self.before
+        assert not leftovers(self.folder / "outside")
+        assert error.message.isprintable()
+        return error.message
+
+
+@pytest.fixture
+def liar(start_sandbox, tmp_path: Path) -> Iterator[Liar]:
+    liar = Liar(start_sandbox, tmp_path)
+    yield liar
+    liar.mover.close()
+
+
+def archived(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for member, data in members:
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
+def member(
+    name: str, kind: bytes = tarfile.REGTYPE, link: str = "", data: bytes = b"evil"
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info, data if kind == tarfile.REGTYPE else b""
+
+
+SENDS_LIES = 'case $* in *chf*) cat "$lies" ;; *) exec "$real" "$@" ;; esac'
+
+
+@pytest.mark.parametrize(
+    ("said", "members"),
+    [
+        ("not asked for", [member("./../evil")]),
+        ("not asked for", [member("../evil")]),
+        ("not asked for", [member("/etc/evil")]),
+        ("not asked for", [member("./b")]),
+        ("not asked for", [member("./A")]),
+        ("not asked for", [member("./a"), member("./a")]),
+        ("not asked for", [member("./m.py")]),
+        ("not a file", [member("./a", tarfile.SYMTYPE, "../evil"), member("./a/evil")]),
+        ("not a file", [member("./a", tarfile.SYMTYPE, "/etc/passwd")]),
+        ("not a file", [member("./a", tarfile.DIRTYPE)]),
+        ("not a file", [member("./a", tarfile.FIFOTYPE)]),
+        ("not a file", [member("./a", tarfile.BLKTYPE)]),
+        ("not a file", [member("./a", tarfile.GNUTYPE_SPARSE)]),
+        ("did not send", [member("./a", tarfile.LNKTYPE, "/etc/passwd")]),
+        ("did not send", [member("./a", tarfile.LNKTYPE, "../evil")]),
+        ("\\x1b]0;evil", [member("./\x1b]0;evil\x07\n")]),
+        ("did not arrive as it is", [member("./a")]),
+        ("does not send a", []),
+    ],
+    ids=lambda value: (
+        value if isinstance(value, str) else ",".join(f"{info.name!r}{info.type.decode()}" for info, _ in value)
+    ),
+)
+def test_a_tar_that_lies(liar: Liar, said: str, members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    liar.lies.write_bytes(archived(*members))
+    liar.lie("tar", SENDS_LIES)
+    assert said in liar.refused("tar")
+
+
+def test_a_tar_that_tells_the_truth_is_believed(liar: Liar) -> None:
+    liar.lies.write_bytes(archived(member("./a", data=(liar.mover.there / "a").read_bytes())))
+    liar.lie("tar", SENDS_LIES)
+    liar.mover.download(liar.home, "a", engine="tar")
+    assert (liar.home / "a").read_bytes() == (liar.mover.there / "a").read_bytes()
+
+
+def test_a_tar_that_never_ends(liar: Liar) -> None:
+    info, _ = member("./a")
+    info.size = 1 << 40
+    liar.lies.write_bytes(info.tobuf(tarfile.GNU_FORMAT))
+    liar.lie("tar", 'case $* in *chf*) cat "$lies" /dev/zero ;; *) exec "$real" "$@" ;; esac')
+    assert "sends 1099511627776 bytes as a, listed with 3000" in liar.refused("tar")
+
+
+def test_a_tar_of_very_many_names(liar: Liar) -> None:
+    liar.lies.write_bytes(archived(*(member(f"./{number}", data=b"") for number in range(10_000))))
+    liar.lie("tar", 'case $* in *chf*) while cat "$lies"; do :; done ;; *) exec "$real" "$@" ;; esac')
+    assert "not asked for" in liar.refused("tar")
+
+
+@pytest.mark.parametrize("lies", [b"\xff" * 5000, b"x" * 100, b"\0" * 512 + b"y" * 512], ids=["noise", "short", "late"])
+def test_a_tar_that_is_none(liar: Liar, lies: bytes) -> None:
+    liar.lies.write_bytes(lies)
+    liar.lie("tar", SENDS_LIES)
+    assert "an archive that cannot be read" in liar.refused("tar")
+
+
+def test_a_gzip_that_is_a_bomb(liar: Liar) -> None:
+    info, _ = member("./a")
+    info.size = 1 << 40
+    liar.lies.write_bytes(info.tobuf(tarfile.GNU_FORMAT))
+    liar.lie("gzip", 'cat "$lies" /dev/zero | "$real" -9')
+    error = liar.mover.fail(lambda: liar.mover.download(liar.home, "a", engine="tar", compress=True))
+    assert "listed with 3000" in error.message
+    assert liar.seen() == liar.before
+
+
+LYING_RSYNC = 'case $* in *--sender*) exec "$python" "$here/lying_rsync.py" "$lies" ;; *) exec "$real" "$@" ;; esac'
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"name": "../evil", "mode": REGULAR, "text": "evil"}],
+        [{"name": "/etc/evil", "mode": REGULAR, "text": "evil"}],
+        [{"name": "b", "mode": REGULAR, "text": "evil"}],
+        [{"name": "A", "mode": REGULAR, "text": "evil"}],
+        [{"name": "a", "mode": REGULAR, "text": "fine"}, {"name": "b", "mode": REGULAR, "text": "evil"}],
+        [{"name": "a", "mode": LINK, "text": "evil"}],
+        [{"name": "a", "mode": FIFO, "text": "evil"}],
+        [{"name": "a", "mode": DEVICE, "text": "evil"}],
+        [{"name": "a", "mode": FOLDER, "text": "evil"}],
+        [{"name": "a", "mode": REGULAR, "endless": True}],
+        [{"name": f"{number:06}", "mode": REGULAR, "text": ""} for number in range(20_000)],
+        [{"name": "\x1b]0;evil\x07", "mode": REGULAR, "text": "evil"}],
+        [],
+    ],
+    ids=lambda entries: f"{len(entries)} {entries[0]['name']!r} {entries[0]['mode']:o}" if entries else "nothing",
+)
+def test_an_rsync_that_lies(liar: Liar, entries: list[dict]) -> None:
+    liar.lies.write_text(json.dumps(entries))
+    liar.lie("rsync", LYING_RSYNC)
+    assert liar.refused("rsync")
+
+
+def test_an_rsync_that_tells_the_truth_is_believed(liar: Liar) -> None:
+    liar.lies.write_text(json.dumps([{"name": "a", "mode": REGULAR, "text": "truth"}]))
+    liar.lie("rsync", LYING_RSYNC)
+    liar.mover.download(liar.home, "a", engine="rsync")
+    assert (liar.home / "a").read_text() == "truth"
+
+
+LYING_SCP = 'exec "$python" "$here/lying_scp.py" "$lies"'
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"line": "C0644 4 ../evil", "text": "evil"}],
+        [{"line": "C0644 4 /etc/evil", "text": "evil"}],
+        [{"line": "C0644 4 b", "text": "evil"}],
+        [{"line": "D0755 0 1"}, {"line": "C0644 4 evil", "text": "evil"}],
+        [{"line": "D0755 0 ../linked"}, {"line": "C0644 4 evil", "text": "evil"}],
+        [{"line": "C0644 4 1", "text": "evil"}],
+        [{"line": "C0644 99999999999 1", "endless": True}],
+        [{"line": "\x01\x1b]0;evil\x07"}],
+        [],
+    ],
+    ids=lambda entries: repr(entries[0]["line"]) if entries else "nothing",
+)
+def test_an_scp_that_lies(liar: Liar, entries: list[dict]) -> None:
+    liar.lies.write_text(json.dumps(entries))
+    liar.lie("scp", LYING_SCP)
+    assert liar.refused("scp")
+
+
+def test_an_scp_that_tells_the_truth_is_believed(liar: Liar) -> None:
+    data = "truth" * 600
+    (liar.mover.there / "a").write_text(data)
+    liar.lies.write_text(json.dumps([{"line": "C0644 3000 1", "text": data}]))
+    liar.lie("scp", LYING_SCP)
+    liar.mover.download(liar.home, "a", engine="scp")
+    assert (liar.home / "a").read_text() == data
+
+
+@pytest.mark.parametrize(
+    "name", ["./../evil", "/etc/evil", "./b", "./d/../../evil", "./d//a", "./d/./a", "./d/\x1b]0;evil\x07/.."]
+)
+def test_a_list_that_lies(liar: Liar, name: str) -> None:
+    liar.lies.write_text(f"81a4 4 1600000000.000000000 1 1 {name}")
+    liar.lie("stat", 'case $2 in *=*) printf "%s=%s\\n" "${2%%=*}" "$(cat "$lies")" ;; *) exec "$real" "$@" ;; esac')
+    assert "which it was not asked for" in liar.refused("tar", "d")
+
+
+def test_a_list_that_makes_no_sense(liar: Liar) -> None:
+    liar.lie("stat", 'case $2 in *=*) printf "%s=nonsense\\n" "${2%%=*}" ;; *) exec "$real" "$@" ;; esac')
+    assert "its list of files cannot be read: =nonsense" in liar.refused("tar")
+
+
+@pytest.mark.long
+def test_a_list_without_end(liar: Liar) -> None:
+    script = 'mark=${2%%=*}; exec awk -v mark="$mark" \'BEGIN { while (1) print mark "=81a4 0 1.0 1 1 ./d/" n++ }\''
+    liar.lie("stat", f'case $2 in *=*) {script} ;; *) exec "$real" "$@" ;; esac')
+    assert "lists more than" in liar.refused("tar", "d")
+
+
+def test_a_link_in_the_way_here_leads_nowhere(liar: Liar) -> None:
+    for engine in ("rsync", "tar", "scp"):
+        assert "follows none" in liar.refused(engine, "linked/x")
+
+
+def test_files_are_shown_so_that_they_cannot_drive_the_terminal(liar: Liar) -> None:
+    name = "\x1b]52;c;ZXZpbA==\x07"
+    (liar.mover.there / name).symlink_to("nowhere")
+    liar.mover.download(liar.home, "*", engine="tar")
+    assert all(text.isprintable() for text in liar.mover.warnings)
+    assert any("\\x1b]52" in text for text in liar.mover.warnings)
+
+
+def test_set_id_bits_do_not_come_home(liar: Liar) -> None:
+    os.chmod(liar.mover.there / "a", 0o6755)
+    for engine in ("rsync", "tar", "scp"):
+        liar.mover.download(liar.home, f"a|{engine}", engine=engine)
+        assert (liar.home / engine).stat().st_mode & 0o7777 == 0o755
+        assert contents(liar.home)[engine] == (liar.mover.there / "a").read_bytes()

@@ -1,0 +1,107 @@
+"""One job at a time: who starts first wins, and --force ends all that the old one has left."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from installed import Sshrun
+from specs import HostSide, commands, eventually, write_spec
+from sshrun.sandbox import Sandbox
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> HostSide:
+    return HostSide(sandbox)
+
+
+def race(sshrun: Sshrun, host: HostSide, clients: int) -> None:
+    """Starts all at the same moment; the job stays until all have been told."""
+    before = set(host.began())
+    running = [sshrun.start("--no-wait", "--", "sleep", "600") for _ in range(clients)]
+    finished = [client.wait(120) for client in running]
+    (job,) = set(host.began()) - before
+    assert sorted(run.status for run in finished) == [0] + [75] * (clients - 1), [run.stderr for run in finished]
+    for run in finished:
+        assert job in run.stderr, run.stderr
+    assert sshrun("stop").status == 0
+    assert sshrun("retrieve").status == 143
+
+
+def test_of_many_starts_at_once_exactly_one_wins(sshrun: Sshrun, host: HostSide) -> None:
+    race(sshrun, host, 8)
+
+
+@pytest.mark.long
+def test_thirty_clients_start_at_once_twenty_times(sshrun: Sshrun, host: HostSide) -> None:
+    for _ in range(20):
+        race(sshrun, host, 30)
+
+
+def test_a_busy_host_names_its_job_and_the_ways_on(sshrun: Sshrun, host: HostSide) -> None:
+    assert sshrun("--no-wait", "--", "sleep", "600").status == 0
+    finished = sshrun("--", "true")
+    assert finished.status == 75
+    (line,) = finished.stderr.splitlines()
+    assert re.fullmatch(
+        rf"sshrun: sandbox has job {host.ids()[-1]} \(sleep 600\), running, \d+ s old "
+        r"\(sshrun --resume attaches to it; --force stops and discards it\)",
+        line,
+    )
+    assert len(host.ids()) == 1, "who was refused leaves nothing"
+    assert sshrun("stop").status == 0
+    assert "finished, not retrieved" in sshrun("--", "true").stderr
+    assert len(host.began()) == 1
+
+
+# Everything that makes a tree hard to end. FOREVER is a number of seconds that no other process sleeps for.
+NASTY = """
+(trap '' TERM INT HUP; while :; do sleep FOREVER; done) &
+setsid sh -c 'trap "" TERM; (sleep FOREVER &) ; sleep FOREVER' &
+(setsid setsid sh -c 'trap "" TERM; sleep FOREVER' &)
+env -i PATH="$PATH" sleep FOREVER &
+sh -c 'kill -STOP $$; sleep FOREVER' &
+fork() { sleep 0.05; [ -e enough ] || fork & }
+fork
+echo up
+sleep FOREVER
+"""
+
+
+def force(sshrun: Sshrun, host: HostSide, sandbox: Sandbox, number: int) -> None:
+    forever = f"{3_000_000 + os.getpid()}.{number}"
+    old = sshrun.start("--", "sh", "-c", NASTY.replace("FOREVER", forever))
+    old.wait_until(lambda run: b"up\n" in run.stdout)
+    job = host.ids()[-1]
+    finished = sshrun("--force", "--", "echo", "new")
+    assert (finished.status, finished.stdout) == (0, b"new\n")
+    assert job in finished.stderr
+    assert not host.processes(job)
+    assert not [words for words in commands().values() if words.startswith(f"sleep {forever}")]
+    assert old.wait().status != 0
+
+
+def test_force_ends_every_process_of_the_old_job(sshrun: Sshrun, host: HostSide, sandbox: Sandbox) -> None:
+    force(sshrun, host, sandbox, 0)
+
+
+@pytest.mark.long
+def test_force_twenty_times(sshrun: Sshrun, host: HostSide, sandbox: Sandbox) -> None:
+    for number in range(20):
+        force(sshrun, host, sandbox, number)
+
+
+def test_force_runs_no_shutdown_command_and_needs_no_job(
+    sshrun: Sshrun, host: HostSide, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    write_spec(tmp_path, "sleep 600", shutdown_cmds=["touch goodbye"])
+    assert sshrun("--no-wait", "train", "my_model").status == 0
+    first = host.ids()[-1]
+    eventually(lambda: host.processes(first))
+    finished = sshrun("--force", "--", "true")
+    assert finished.status == 0 and f"stopped and discarded job {first}" in finished.stderr
+    assert not (sandbox.home / "goodbye").exists()
+    assert sshrun("--force", "--", "true").status == 0
