@@ -83,7 +83,7 @@ serve_release() { # ID COMMAND...
     {
       mkdir -p "$release_folder/shutdown" &&
         printf '%s\n' "${job_code:-lost}" | write "$release_folder/shutdown/exit_code" &&
-        cp "$release_folder/sshrun.sh" "$release_folder/shutdown/sshrun.sh" &&
+        write "$release_folder/shutdown/sshrun.sh" <"$release_folder/sshrun.sh" &&
         printf '%s\n' "$@" >"$release_folder/commands.$$" &&
         publish "$release_folder/commands.$$" "$release_folder/shutdown/commands"
     } 2>/dev/null || [ -e "$release_folder/shutdown/commands" ] || {
@@ -93,8 +93,9 @@ serve_release() { # ID COMMAND...
     rm -f "$release_folder/commands.$$"
   fi
   mark "$release_folder/retrieved" || refuse state "$release_folder cannot be written"
-  # Said first: what a shutdown command leaves of the connection is not ours to count on.
-  reply released "$release_id"
+  # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
+  # listens any more, SIGPIPE must not end us before they have begun.
+  (reply released "$release_id")
   [ ! -e "$release_folder/shutdown/commands" ] || launch "$release_folder/shutdown" shutdown "$release_id"
 }
 

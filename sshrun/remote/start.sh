@@ -76,8 +76,8 @@ serve_keep() { # NAME VALUE...
   if [ $# -gt 0 ]; then printf '%s\n' "$@"; fi 2>/dev/null >"$job/$keep_name" || refuse state "$job cannot be written"
 }
 
-serve_clean() { # ARCHIVE: of an earlier run, or nothing
-  [ -z "$1" ] || rm -f -- "./$1"
+serve_clean() { # ARCHIVE: of an earlier run, or nothing; once the job has begun it may be its own
+  [ -z "$1" ] || [ -e "$job/id" ] || rm -f -- "./$1"
 }
 
 # What the spec imports as "sshrun" where that is not installed.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def _log(host, job) -> str:
     log = host.job(job) / "shutdown" / "log"
@@ -72,6 +74,30 @@ def test_shutdown_commands_outlive_the_connection(host, until) -> None:
     session.child.kill()
     gate.touch()
     until(lambda: _log(host, job) == "began\nover\n")
+
+
+def test_shutdown_commands_are_not_ended_by_a_stop(host, until) -> None:
+    """They carry the job's id, but the job is over: the machine's meter waits for them."""
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    gate = host.home / "gate"
+    _release(session, job, f"echo began; while [ ! -e {gate} ]; do sleep 0.05; done; echo over")
+    until(lambda: _log(host, job) == "began\n")
+    session.request("stop", job)
+    for _ in session.replies("stopped", timeout=40):
+        pass
+    gate.touch()
+    until(lambda: _log(host, job) == "began\nover\n")
+
+
+def test_shutdown_commands_run_though_nobody_hears_that_they_will(host, until) -> None:
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    os.close(session.child.stdout)
+    session.child.stdout = None
+    session.request("release", job, "echo ran")
+    session.flush()
+    until(lambda: _log(host, job) == "ran\n")
 
 
 def test_release_without_commands_runs_nothing(host) -> None:

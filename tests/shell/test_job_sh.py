@@ -262,3 +262,22 @@ def test_archive_that_the_job_left_as_it_was_is_told_from_a_new_one(host) -> Non
         session.request("release", job)
         session.reply()
     assert answers == [("archive", "same"), ("archive", "new"), ("archive", "none")]
+
+
+def test_clean_removes_the_archive_of_an_earlier_run_and_never_the_jobs_own(host) -> None:
+    """A start that is sent again, since its answer was lost, cleans again."""
+    session = host.session()
+    job = host.new_id()
+    archive = host.home / "work" / "a.zip"
+    archive.parent.mkdir()
+    archive.write_text("of an earlier run")
+    session.request("claim", job, "9")
+    session.request("place", str(archive.parent))
+    session.request("clean", "a.zip")
+    host.begin(["sh", "-c", "ls; echo own >a.zip"], session=session, job=job, archive="a.zip")
+    assert host.follow(session, job).log == b""
+    session.request("clean", "a.zip")
+    session.request("probe", ".")
+    for _ in session.replies("done"):
+        pass
+    assert archive.read_text() == "own\n"
