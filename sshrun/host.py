@@ -114,7 +114,7 @@ class SshView(NamedTuple):
     """What `ssh -G` says about a host: None or empty for what neither the user's nor the system's file sets.
 
     `control_path` is expanded; "none" where the user turned sharing off. `algorithms` are those that a key or a
-    certificate may be offered with, set or not.
+    certificate may be offered with, set or not. `ignored_keywords` are the patterns of IgnoreUnknown.
     """
 
     hostname: str | None = None
@@ -125,6 +125,7 @@ class SshView(NamedTuple):
     identity_agent: str | None = None
     certificates: tuple[str, ...] = ()
     algorithms: str = ""
+    ignored_keywords: tuple[str, ...] = ()
 
 
 class Resolved(NamedTuple):
@@ -224,18 +225,18 @@ def plan_to_look(login: Login) -> SshPlan:
 
 
 def must_look(login: Login) -> bool:
-    """Whether `plan` needs the SshView: the files may set ControlPath, or a key or certificate beside the one named.
+    """Whether the SshView is needed: the files may set ControlPath, IgnoreUnknown, or a key beside the one named.
 
     False in the common case: then nothing stands between the command line and the connection.
     """
     if login.forced_key:
         if key_wants_agent(login):
             return True
-        keywords = {"certificatefile"}
+        keywords = {"ignoreunknown", "certificatefile"}
     elif login.weak.key_filename:
-        keywords = {"controlpath", "identityfile"}
+        keywords = {"ignoreunknown", "controlpath", "identityfile"}
     else:
-        keywords = {"controlpath"}
+        keywords = {"ignoreunknown", "controlpath"}
     own = login.config_path.value if login.config_path else USER_CONFIG
     return _may_set(keywords, own, "~/.ssh") or _may_set(keywords, SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
 
@@ -281,6 +282,7 @@ def ssh_view(output: bytes) -> SshView:
         identity_agent=first("identityagent"),
         certificates=tuple(map(_ssh_expanded, values.get("certificatefile", []))),
         algorithms=first("pubkeyacceptedalgorithms") or "",
+        ignored_keywords=tuple(values.get("ignoreunknown", [""])[0].replace(",", " ").split()),
     )
 
 

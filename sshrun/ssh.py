@@ -11,16 +11,18 @@ from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError,
 from sshrun.identity import agent_may_serve, read_key
 from sshrun.process import DEVNULL, PIPE, Child, capture, spawn
 
-# What a person's configuration may say for their own logins, and what would break a program's: ssh_config(5). The
-# three behind IgnoreUnknown came with OpenSSH 8.7.
+# What a person's configuration may say for their own logins, and what would break a program's: ssh_config(5).
 PLAIN = (
-    "-oIgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication",
     "-oRemoteCommand=none",
     "-oRequestTTY=no",
     "-oClearAllForwardings=yes",
     "-oPermitLocalCommand=no",
 )
+NEWER = ("SessionType", "StdinNull", "ForkAfterAuthentication")  # than OpenSSH 8.6
 SESSION = (*PLAIN, "-oSessionType=default", "-oStdinNull=no", "-oForkAfterAuthentication=no")
+
+# What `failure` goes by; a person may have asked for less, or for more.
+AUDIBLE = "-oLogLevel=INFO"
 
 # A session that logs in by itself; by then nobody is at hand to be asked.
 ALONE = ("-oControlMaster=no", "-oControlPath=none", "-oBatchMode=yes")
@@ -48,6 +50,8 @@ class Connection:
         self.name = os.path.join(self.folder, f"{os.getpid():x}-{os.urandom(3).hex()}")
         self.view = look(login) if host.must_look(login) else host.SshView()
         self.plan = host.plan(login, self.name, self.view, agent_serves=agent_serves(login, self.view))
+        # It counts once, where it is said first: what the person's files have behind it would be an error again.
+        self._ignored = "-oIgnoreUnknown=" + ",".join([*NEWER, *self.view.ignored_keywords])
         self.config = self.name + ".config"
         self._lock = _own(self.config, self.plan.config)
         self.master: Child | None = None
@@ -113,13 +117,13 @@ class Connection:
     def _master_argv(self, *options: str) -> list[str]:
         return [
             *("ssh", "-F", self.config, *self.plan.options, "-fN", "-S", self.name, *self._log),
-            *("-oControlMaster=yes", f"-oControlPersist={PERSIST}", *PLAIN, *options),
+            *("-oControlMaster=yes", f"-oControlPersist={PERSIST}", AUDIBLE, self._ignored, *PLAIN, *options),
             *("--", self.plan.host),
         ]
 
     def _trial_argv(self, *options: str) -> list[str]:
         """A login that does nothing, where there is none to share."""
-        argv = ["ssh", "-F", self.config, *self.plan.options, "-T", *ALONE, *SESSION, *options]
+        argv = ["ssh", "-F", self.config, *self.plan.options, "-T", *ALONE, AUDIBLE, self._ignored, *SESSION, *options]
         return [*argv, "--", self.plan.host, "exit 0"]
 
     @property
@@ -139,11 +143,12 @@ class Connection:
 
     def remote_shell(self) -> list[str]:
         """ssh for one more session. Without the master it is to share it fails at once, and logs in no second time."""
-        return [*("ssh", "-F", self.config, *self.plan.options, "-T"), *self._share(), *SESSION, "-oLogLevel=ERROR"]
+        ssh = ("ssh", "-F", self.config, *self.plan.options, "-T")
+        return [*ssh, *self._share(), "-oLogLevel=ERROR", self._ignored, *SESSION]
 
     def scp_argv(self) -> list[str]:
         """scp over the connection; paths stand as TARGET:PATH."""
-        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), *PLAIN]
+        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), self._ignored, *PLAIN]
 
     def sftp_argv(self) -> list[str]:
         """The sftp subsystem over the connection, spoken to through pipes."""

@@ -31,9 +31,12 @@ class Person:
         self._passwd.write_text("".join(line.replace(f":{real}:", f":{desk.home}:") for line in lines))
         (self.ssh / "known_hosts").write_bytes((desk.home / "known_hosts").read_bytes())
 
-    def run(self, *words: str | Path) -> str:
+    def ended(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         argv = [*AT_HOME, self._passwd, *words]
-        ended = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.desk.folder)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.desk.folder)
+
+    def run(self, *words: str | Path) -> str:
+        ended = self.ended(*words)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
@@ -104,3 +107,30 @@ def test_a_connection_that_is_open_is_used_and_stays_open(person: Person) -> Non
         assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
     finally:
         person.run("ssh", "-O", "exit", "gpu")
+
+
+def test_what_a_config_says_for_logins_by_hand_does_not_reach_ours(person: Person) -> None:
+    """Each of these would break a program's login, and hides no reason why one failed."""
+    person.config(
+        GPU
+        + "  RemoteCommand echo never\n  RequestTTY force\n  SessionType none\n  StdinNull yes\n"
+        + "  ForkAfterAuthentication yes\n  LocalForward {near} 127.0.0.1:9\n  ExitOnForwardFailure yes\n"
+        + "  PermitLocalCommand yes\n  LocalCommand echo never\n  LogLevel DEBUG3\n"
+    )
+    person.key("id_ed25519", "gold")
+    assert person.run(SSHRUN, "-h", "gpu", "--", "echo", "done") == "done\n"
+    assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+
+
+def test_words_that_only_other_ssh_clients_know_stay_ignored(person: Person) -> None:
+    """IgnoreUnknown counts once, where it is said first: ours must not take the person's away."""
+    person.config("IgnoreUnknown UseKeychain,AddKeys*\nUseKeychain yes\nAddKeysSomehow yes\n" + GPU)
+    person.key("id_ed25519", "gold")
+    assert person.run(SSHRUN, "-h", "gpu", "--", "echo", "done") == "done\n"
+
+
+def test_a_config_that_silences_ssh_does_not_silence_the_reason(person: Person) -> None:
+    person.config(GPU + "  LogLevel QUIET\n  BatchMode yes\n")
+    finished = person.ended(SSHRUN, "-h", "gpu", "--", "true")
+    assert finished.returncode == 255
+    assert "Permission denied" in finished.stderr and "-i FILE" in finished.stderr
