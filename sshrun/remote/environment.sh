@@ -206,7 +206,7 @@ venv_lock() { # -> $venv_turn, ours
     venv_top
     if venv_held_by_other; then
       [ -n "$venv_said" ] ||
-        note "waiting for the job on ${venv_holder##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
+        echo "waiting for the job on ${venv_holder##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
       venv_said=1
       pause
     else

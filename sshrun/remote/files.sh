@@ -26,17 +26,6 @@ file_part() { # FOLDER -> $file_part
   file_part=$1/.sshrun-part-$this_name
 }
 
-# Exactly BYTES of stdin to stdout. As `take`, but of any number: dd wants as much memory as bs says.
-take_many() { # BYTES
-  if is_gnu head; then
-    head -c "$1"
-  else
-    take_blocks=$(($1 / 1048576)) take_rest=$(($1 % 1048576))
-    [ "$take_blocks" -eq 0 ] || dd bs=1048576 count="$take_blocks" iflag=fullblock 2>/dev/null
-    [ "$take_rest" -eq 0 ] || take "$take_rest"
-  fi
-}
-
 # Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which is
 # empty if it went well.
 first_error() { # PROGRAM ARGUMENT...
@@ -84,7 +73,7 @@ serve_compare() { # MARK FOLDER BYTES, then the names
   reply list
   file_path "$2"
   file_format '0 0'
-  take_many "$3" | {
+  take "$3" | {
     cd "$file_path" && xargs -0 stat "$stat_option" "$1=$stat_format" 2>/dev/null
     cat >/dev/null
   }
@@ -98,7 +87,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   file_part "$file_path"
   { rm -rf -- "$file_part" && mkdir -- "$file_part"; } 2>/dev/null || refuse folder "$1"
   put_said=$(
-    take_many "$2" | {
+    take "$2" | {
       first_error put_unpack "$3" 4>&1
       cat >/dev/null
     }
@@ -156,7 +145,7 @@ file_system() { # FOLDER
 serve_get() { # FOLDER BYTES FILTER, then the names
   reply archive
   file_path "$1"
-  { get_said=$(take_many "$2" | first_error get_pack "$3"); } 4>&1
+  { get_said=$(take "$2" | first_error get_pack "$3"); } 4>&1
   encode "$get_said"
   reply sent "$encoded"
 }
@@ -185,7 +174,7 @@ serve_digest() { # FOLDER BYTES, then the names
   fi
   reply digests
   # shellcheck disable=SC2086 # a program and its options
-  take_many "$2" | { cd "$file_path" && xargs -0 $digest_program 2>/dev/null; }
+  take "$2" | { cd "$file_path" && xargs -0 $digest_program 2>/dev/null; }
   reply digested
 }
 

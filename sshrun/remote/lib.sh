@@ -30,11 +30,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 pause() { sleep 0.1 2>/dev/null || sleep 1; } # POSIX sleep takes whole seconds only
 
 # Exactly COUNT bytes of stdin to stdout. GNU head asks for no byte too many; busybox head does, and so may any other.
+# dd wants as much memory as "bs" says, and takes whatever one read brings for a block where it knows no "fullblock".
 take() { # COUNT
   if is_gnu head; then
     head -c "$1"
   elif dd if=/dev/null iflag=fullblock 2>/dev/null; then
-    dd bs="$1" count=1 iflag=fullblock 2>/dev/null
+    take_blocks=$(($1 / 1048576)) take_rest=$(($1 % 1048576))
+    [ "$take_blocks" -eq 0 ] || dd bs=1048576 count="$take_blocks" iflag=fullblock 2>/dev/null
+    [ "$take_rest" -eq 0 ] || dd bs="$take_rest" count=1 iflag=fullblock 2>/dev/null
   else
     dd bs=1 count="$1" 2>/dev/null
   fi
