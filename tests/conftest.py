@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ import pytest
 
 # So that tests find what they share (`from relay import Relay`); sshrun itself is what is installed.
 sys.path.append(str(Path(__file__).parent))
+
+# What a shell ignores for "make test &", and nohup, would stay ignored in everything that tests start and then signal.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # A loaded machine is no failure; and where nobody looks at what was found by chance, nothing is found by chance.
 hypothesis.settings.register_profile("sshrun", deadline=None, derandomize="CI" in os.environ)

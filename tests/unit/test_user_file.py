@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -181,14 +182,18 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
         ("- ssh", ":1: `ssh:` is needed here, with the settings below it"),
         ("ssh: here", ":1 ssh: settings are needed here, as `key: value`"),
         ("ssh: {}\nssh: {}", ":2 ssh: is there twice: remove one"),
-        ("[" * 100_000, ": is too deeply nested"),
-        ("- " * 100_000, ": is too deeply nested"),
-        ("{a: " * 100_000, ": is too deeply nested"),
         ("x" * 2_000_000, ": is larger than 1 MiB"),
     ],
 )
 def test_what_is_no_settings_file_is_one_line(user_file: Path, text: str, problem: str) -> None:
     assert load(user_file, text).problems == (f"user_settings.yaml{problem}",)
+
+
+@pytest.mark.parametrize("text", ["[", "- ", "{a: "])
+def test_a_file_nested_beyond_reason_is_one_line(user_file: Path, text: str) -> None:
+    (problem,) = load(user_file, text * 100_000).problems
+    # libyaml has had a limit of its own since 0.2.6, and reads ahead of what it tells.
+    assert re.fullmatch(r"user_settings\.yaml(:1)?: is .*(too deeply nested|maximum nesting depth)", problem)
 
 
 def test_a_file_that_is_no_text_or_cannot_be_read_is_one_line(user_file: Path) -> None:
