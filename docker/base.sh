@@ -8,7 +8,7 @@ SUITE=${SUITE:-bookworm}
 
 main() {
     tag=${1:-sshrun-base:$SUITE}
-    need_cmd docker docker.io
+    command -v docker >/dev/null 2>&1 || fail "docker is missing: apt-get install docker.io"
     if ! docker image inspect "$tag" >/dev/null 2>&1; then
         pull "$tag" || bootstrap "$tag"
     fi
@@ -24,8 +24,8 @@ pull() {
 }
 
 bootstrap() {
-    need_cmd debootstrap debootstrap
     [ "$(id -u)" -eq 0 ] || fail "no image registry answers, and debootstrap needs root: sudo docker/base.sh $1"
+    "$(dirname "$0")/../tests/packages.sh" base
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     trap 'exit 130' INT TERM HUP
@@ -39,10 +39,6 @@ bootstrap() {
     # Device nodes are docker's to make.
     tar --create --file "$folder/root.tar" --numeric-owner --exclude='./dev/*' --directory "$folder/root" .
     docker import --change 'CMD ["bash"]' "$folder/root.tar" "$1" >/dev/null
-}
-
-need_cmd() {
-    command -v "$1" >/dev/null 2>&1 || fail "$1 is missing: apt-get install $2"
 }
 
 say() { printf 'base.sh: %s\n' "$*" >&2; }

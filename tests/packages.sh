@@ -1,5 +1,5 @@
 #!/bin/sh
-# Usage: tests/packages.sh venv|demo|test|lint|ci
+# Usage: tests/packages.sh venv|demo|test|lint|base|ci
 # Sees to it that the programs which a make target needs are there: installs them with apt-get as root, and says what to
 # type otherwise. PYTHON names the interpreter that makes the virtual environments.
 set -eu
@@ -14,10 +14,11 @@ main() {
     case $kind in
     venv) venv ;;
     demo) venv && servers ;;
-    test) venv && servers && shells ;;
+    test) venv && servers && shells && hosts ;;
     lint) venv && need shellcheck shellcheck ;;
-    ci) need make make && need python3 python3 && docker_engine ;;
-    *) fail "usage: $0 venv|demo|test|lint|ci" ;;
+    base) need debootstrap debootstrap ;;
+    ci) need make make && need python3 python3 && need docker docker.io && compose ;;
+    *) fail "usage: $0 venv|demo|test|lint|base|ci" ;;
     esac
     [ -z "$missing" ] || install_missing
 }
@@ -45,10 +46,13 @@ shells() {
     need tmux tmux
 }
 
-docker_engine() {
-    need docker docker.io
+# Where no engine answers they are skipped; where one does, nothing of them is.
+hosts() {
+    ! docker info >/dev/null 2>&1 || compose
+}
+
+compose() {
     docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
-    need debootstrap debootstrap
 }
 
 need() {

@@ -9,7 +9,8 @@
 # "ready" goes before anything is changed and comes back last, so a build that was cut off at any moment is seen, and made
 # anew: in place, since a virtual environment holds its own path.
 
-# In the job, in its working directory. What it says to the person goes to "notes", what pip says to the log.
+# In the job, in its working directory. What it says to the person goes to "notes", which are told when the job is over;
+# what pip says, and what is waited for, goes to the log.
 prepare_environment() { # FOLDER; the exit code of what failed
   venv_asked "$1" || return 0
   unset PYTHONHOME # no virtual environment works with it, not even its making
