@@ -178,10 +178,11 @@ def download(
     for pattern in selection.unmatched:
         yield Warned(f"{session.host}: {visible(pattern.text)} matches nothing there")
     items = _at_home(selection.items, os.path.realpath(home))
+    names = tuple(os.path.join(item.root, item.name) for item in items)
     wanted = []
     spared = _identities(protected)
-    for item in items:
-        here = _status(os.path.join(item.root, item.name))
+    for item, name in zip(items, names, strict=True):
+        here = _status(name)
         if here is None or not _looks_like(item, here):
             if here is not None and (here.st_dev, here.st_ino) in spared:
                 yield Warned(f"{visible(item.name)} stays as it is here: it is what the job was started from")
@@ -198,7 +199,7 @@ def download(
             ) from error
     yield progress.end(ways.used)
     return Downloaded(
-        tuple(os.path.join(item.root, item.name) for item in items),
+        names,
         tuple(pattern.source for pattern in selection.unmatched if not pattern.wildcard),
         progress.files,
         progress.total,

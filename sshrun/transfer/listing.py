@@ -17,6 +17,8 @@ ALL_THE_WAY = 0
 RECORD_LIMIT = 1 << 20
 DEPTH_LIMIT = 300
 
+_NAMELESS = frozenset(("", ".", ".."))
+
 # Bytes of names in one question: so many fit into what ssh buffers, or both sides could wait for each other.
 _NAMES = 512 << 10
 
@@ -70,9 +72,10 @@ class RemoteTree:
         for follows, name, entry in records(self.session, self._mark):
             path = name.removeprefix("./") if name != "." else ""
             beneath = not self._top or path == self._top or path.startswith(self._top + "/")
-            if not beneath or (path and any(step in ("", ".", "..") for step in path.split("/"))):
+            steps = path.split("/") if path else []
+            if not beneath or not _NAMELESS.isdisjoint(steps):
                 raise TransferFailed(f"{self.session.host} lists {visible(name)}, which it was not asked for")
-            if len(self._entries) >= RECORD_LIMIT or path.count("/") >= DEPTH_LIMIT:
+            if len(self._entries) >= RECORD_LIMIT or len(steps) > DEPTH_LIMIT:
                 raise TransferFailed(
                     f"{self.session.host} lists more than {RECORD_LIMIT} names, or deeper than {DEPTH_LIMIT} folders",
                     "download fewer at once",
@@ -134,12 +137,15 @@ def standing(session: Session, folder: str, names: Sequence[str]) -> dict[str, E
 
 def changed(session: Session, root: str, items: Sequence[Item]) -> list[Item]:
     """Those of an upload's items that do not stand on the host as they stand here."""
-    there = set(_compared(session, root, [item.name for item in items]))
-    # Most are there byte for byte as they would be listed, and reading what the host says takes longer than asking.
-    candidates = [item for item in items if item.is_folder or _listed(item) not in there]
+    records = _compared(session, root, [item.name for item in items])
+    # Written down while the host looks: most stand there byte for byte as they would be listed, and to read what a
+    # record says takes longer than all the rest.
+    listed = [b"" if item.is_folder else _listed(item) for item in items]
+    there = set(records)
+    candidates = [item for item, record in zip(items, listed, strict=True) if record not in there]
     if not candidates:
         return []
-    entries = dict(read_entry(session, record) for record in there)
+    entries = dict(read_entry(session, record) for record in there.difference(listed))
     return [item for item in candidates if not _same(item, entries.get("./" + item.name))]
 
 
@@ -149,16 +155,32 @@ def _listed(item: Item) -> bytes:
 
 
 def _compared(session: Session, folder: str, names: Sequence[str]) -> Iterator[bytes]:
+    """The host's records for names. The first question is asked at once, each other one when it is its turn."""
     mark = os.urandom(16).hex()
-    data = name_list(names)
+    parts = _parts(name_list(names))
+
+    def ask() -> bool:
+        part = next(parts, b"")
+        if part:
+            session.request("compare", mark, folder, str(len(part)))
+            session.send(part)
+        return bool(part)
+
+    def answers(asked: bool) -> Iterator[bytes]:
+        while asked:
+            session.reply()
+            yield from _raw_records(session, mark)
+            session.reply()
+            asked = ask()
+
+    return answers(ask())
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
     while data:
         end = data.find(b"\0", _NAMES) + 1 or len(data)
-        part, data = data[:end], data[end:]
-        session.request("compare", mark, folder, str(len(part)))
-        session.send(part)
-        session.reply()
-        yield from _raw_records(session, mark)
-        session.reply()
+        yield data[:end]
+        data = data[end:]
 
 
 def _same(item: Item, entry: Entry | None) -> bool:
