@@ -16,12 +16,17 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   follow_job=$!
   exec 9<&0
   if is_gnu tail; then
-    tail --pid="$follow_job" -s 0.05 -f -c "+$(($2 + 1))" "$follow_folder/log" 5<&- 7<&- 9<&- 2>/dev/null &
+    # It looks at the process every 50 ms, and whenever one of its files is written to: "wake", which stays empty, is for
+    # that (truncating it counts: inotify(7)).
+    mark "$follow_folder/wake"
+    tail --pid="$follow_job" -s 0.05 -q -f -c "+$(($2 + 1))" "$follow_folder/log" "$follow_folder/wake" \
+      5<&- 7<&- 9<&- 2>/dev/null &
     follow_tail=$!
     follow_control "$1" "$follow_tail" "$follow_job" &
     follow_reader=$!
     wait "$follow_job"
     follow_size=$(log_size "$follow_folder")
+    mark "$follow_folder/wake"
     wait "$follow_tail"
   else
     dd bs=1 skip="$2" count=0 <&5 2>/dev/null # a seek: fd 5 keeps its place

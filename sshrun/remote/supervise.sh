@@ -6,6 +6,7 @@
 #     id              the supervisor: pid, start, boot, host name (or "void")
 #     alive           a FIFO that the supervisor holds open: readers see its end, even by SIGKILL, as end of file
 #     log rc.N        what the job printed; how it ended
+#     wake            always empty: who follows the log is told by it that there is news
 #     environment command startup requirements folder umask     what to do, one escaped value a line
 #     phase entered started ended archive.before facts           what to tell
 #     retrieved forced discarded held shutdown/                  what came after
