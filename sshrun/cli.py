@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """The console script."""
     status = _status(sys.argv[1:])
-    # All is written and closed by now, and the kernel frees memory faster than the interpreter, which takes 8 ms for it.
+    # All is written and closed by now. The kernel frees memory faster than the interpreter, which takes 8 ms for it.
     os._exit(status)
 
 

@@ -63,9 +63,13 @@ class NothingThere(SshrunError):
 
 
 class JobIsThere(SshrunError):
-    """Another job holds the host."""
+    """Another job holds the host; `job_id` is "" where it is not known."""
 
     exit_status = 75
+
+    def __init__(self, message: str, hint: str = "", job_id: str = "") -> None:
+        super().__init__(message, hint)
+        self.job_id = job_id
 
 
 class JobLost(SshrunError):

@@ -101,13 +101,21 @@ def _sent(link: Link, plan: Start, step: Callable[[Session, bytes | None, bool],
         return step(session, small, sessions > 1)
 
     small = transfer.inline(plan.uploads)
-    try:
-        return (yield from link.persist(numbered))
-    except Refusal as refusal:
-        if refusal.word != "notar":
-            raise
-    small = None
-    return (yield from link.persist(numbered))
+    let_go = ""
+    while True:
+        try:
+            return (yield from link.persist(numbered))
+        except Refusal as refusal:
+            if refusal.word != "notar" or small is None:
+                raise
+            small = None
+        except JobIsThere as other:
+            # All that it left is here: only the word of that did not arrive.
+            if other.job_id in ("", let_go) or not Record(other.job_id).retrieved:
+                raise
+            let_go = other.job_id
+            link.forget()
+            yield from release(link, let_go)
 
 
 def _begun(session: Session, job_id: str) -> Steps[bool]:
@@ -305,7 +313,7 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
             ours = (home.archive, *(log.source for log in logs))
             return [name for name in downloaded.missing if name not in ours]
 
-    return (yield from link.persist(step)) if wanted or home.logs else []
+    return [] if _all_along(archive, home) else (yield from link.persist(step))
 
 
 def _runner_logs(session: Session, logs: LogFolder) -> list[Pattern]:
@@ -337,24 +345,43 @@ def hold(link: Link, job_id: str) -> Steps[None]:
     return (yield from link.persist(step))
 
 
-def release(link: Link, job: Job, record: Record, commands: Sequence[str]) -> Steps[None]:
+def release(link: Link, job_id: str, commands: Sequence[str] = ()) -> Steps[None]:
     """Says that everything is here. After that, and only then, the shutdown commands run."""
 
     def step(session: Session) -> Steps[None]:
-        session.request("release", job.id, *(encode(command) for command in commands))
+        session.request("release", job_id, *(encode(command) for command in commands))
         with _explaining(link.host, Sightings()):
             session.reply()
         yield from ()
 
     yield from link.persist(step)
+
+
+def _part(link: Link, job: Job, archive: Archive, home: Homecoming, record: Record) -> Steps[None]:
+    """The goodbye, once everything is here.
+
+    Where nothing depends on the host's answer, nobody waits for it: everything has come along with the end, of a job
+    that nobody had discarded, and no command waits to be run. Should the goodbye not arrive, this client knows all the
+    same, and says it again when it meets the job: see `_sent`.
+    """
+    if _all_along(archive, home) and not home.shutdown_cmds:
+        record.mark_retrieved(job.code)
+        link.entrust("release", job.id)
+        return
+    yield from release(link, job.id, home.shutdown_cmds)
     record.mark_retrieved(job.code)
-    if commands:
+    if home.shutdown_cmds:
         try:
-            yield from _watch_shutdown(link.session(), job.id, commands)
+            yield from _watch_shutdown(link.session(), job.id, home.shutdown_cmds)
         except ConnectionFailed:
             pass  # they often end the machine
         except Refusal as refusal:
             yield Warned(f"{link.host}: the shutdown commands may not have run: {refusal.word} {refusal.values}")
+
+
+def _all_along(archive: Archive, home: Homecoming) -> bool:
+    """Whether nothing has to be fetched that did not come along with the end of the job."""
+    return archive.state != "new" and not home.downloads and not home.logs
 
 
 def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[int]:
@@ -378,7 +405,7 @@ def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[
             f"{link.host}: {', '.join(missing)} is not there, though {how}; shutdown commands wait",
             "sshrun --resume goes on without it",
         )
-    yield from release(link, job, record, home.shutdown_cmds)
+    yield from _part(link, job, archive, home, record)
     return outcome(link.host, job.id, job.code)
 
 
@@ -573,7 +600,9 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
     match refusal.word:
         case "busy":
             return JobIsThere(
-                busy_text(host, seen.job), "sshrun --resume attaches to it; --force stops and discards it"
+                busy_text(host, seen.job),
+                "sshrun --resume attaches to it; --force stops and discards it",
+                seen.job.id if seen.job else "",
             )
         case "late" | "closed":
             return JobIsThere(f"{host}: another client was faster", "sshrun status")

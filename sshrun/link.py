@@ -32,6 +32,7 @@ class Link:
         self._session: Session | None = None
         self._proven = False
         self._told = False
+        self._entrusted = False
         self._pause = PAUSE
 
     def session(self) -> Session:
@@ -108,7 +109,22 @@ class Link:
             session, self._session = self._session, None
             session.abandon()
 
+    def entrust(self, verb: str, *values: str) -> None:
+        """A last request, whose answer nobody waits for: it arrives after we have left, or not at all.
+
+        Raises ConnectionFailed, Refused where there is no session and none can be had.
+        """
+        session = self.session()
+        session.request(verb, *values)
+        session.flush()
+        session.leave()
+        self._session = None
+        self._entrusted = True
+
     def close(self) -> None:
         """Leaves without waiting: the host's side of a session ends by itself at the end of its input."""
         self.forget()
-        self.connection.close()
+        if self._entrusted:
+            self.connection.leave()
+        else:
+            self.connection.close()

@@ -299,6 +299,10 @@ class Session:
         except TimeoutError:
             self.child.kill()
 
+    def leave(self) -> None:
+        """Ends the session without waiting for its end: what was sent arrives, and what is answered is not heard."""
+        self.child.close()
+
     def abandon(self) -> None:
         """Ends the session where nothing can be said any more."""
         self.child.close()

@@ -222,8 +222,15 @@ class Connection:
         """Ends our own master without waiting for it, and removes our files, and those of clients that were killed."""
         if self.master is not None:
             self.master.kill()  # one that is still asking for a password; nothing, once it is logged in
+        self._end("exit")
+
+    def leave(self) -> None:
+        """As `close`, but our own master lives for as long as a session has something to say."""
+        self._end("stop")
+
+    def _end(self, how: str) -> None:
         if not self.shared and os.path.exists(self.name):
-            argv = ["ssh", "-F", "/dev/null", "-S", self.name, "-O", "exit", "--", "host"]
+            argv = ["ssh", "-F", "/dev/null", "-S", self.name, "-O", how, "--", "host"]
             spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
         for ending in (".config", ".log"):
             _remove(self.name + ending)

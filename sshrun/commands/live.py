@@ -60,7 +60,7 @@ class Live(NamedTuple):
         """Attaches to a job. Raises JobIsThere where it still runs and nobody is to wait."""
         record = Record(job.id)
         if record.retrieved:
-            return retrieved_before(self.link, record, self.console)
+            return retrieved_before(self.link, job, record, self.console)
         if not job.over and not wait:
             age = f" for {time.time() - job.started:.0f} s" if job.started else ""
             raise JobIsThere(
@@ -110,8 +110,13 @@ class Live(NamedTuple):
             yield event
 
 
-def retrieved_before(link: Link, record: Record, console: Console) -> int:
-    """Says that there is nothing left to do for a job; returns its code. Raises JobLost."""
+def retrieved_before(link: Link, job: Job, record: Record, console: Console) -> int:
+    """Says that there is nothing left to do for a job, also to a host that has not heard; returns the job's code.
+
+    Raises JobLost.
+    """
+    if "retrieved" not in job.marks:
+        console.play(jobs.release(link, job.id))
     status = jobs.outcome(link.host, record.id, record.code)
     console.say(f"job {record.id} is retrieved already; it ended with {code_text(status)}")
     return status

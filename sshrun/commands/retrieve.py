@@ -23,7 +23,7 @@ def retrieve(arguments: Arguments, console: Console) -> int:
         job = console.play(jobs.attach(link))
         record = Record(job.id)
         if record.retrieved:
-            return retrieved_before(link, record, console)
+            return retrieved_before(link, job, record, console)
         task = task_of(job, record, link.connection.login)
         for warning in task.warnings:
             console.warn(warning)

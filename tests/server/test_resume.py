@@ -251,3 +251,29 @@ def test_a_machine_that_shares_its_home_with_the_jobs_host_names_that_one(
     assert finished.status == 2
     assert "elsewhere" in finished.stderr
     assert sshrun("--", "true").status == 0, "each machine has a job of its own"
+
+
+def test_a_job_whose_results_are_here_holds_nobody_up_though_the_host_has_not_heard_of_it(
+    sshrun: Sshrun, host: HostSide, tmp_path: Path, home: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client does not wait for the answer to its last word, which may be lost."""
+    write_spec(tmp_path, "echo said; echo result >my_model.zip; exit 4")
+
+    def lose_the_last_word() -> Path:
+        told = host.latest() / "retrieved"
+        eventually(told.exists)
+        told.unlink()
+        return told
+
+    assert sshrun("train", "my_model").status == 4
+    told = lose_the_last_word()
+    finished = sshrun("--resume", "train", "my_model")
+    assert (finished.status, finished.stdout) == (4, b"")
+    assert "retrieved already" in finished.stderr and told.exists()
+    lose_the_last_word()
+    with monkeypatch.context() as other_client:
+        other_client.setenv("HOME", str(elsewhere.with_name("other home")))
+        assert sshrun("train", "my_model").status == 75
+    finished = sshrun("train", "my_model")
+    assert (finished.status, finished.stdout) == (4, b"said\n"), finished.stderr
+    assert told.exists() and len(host.began()) == 2
