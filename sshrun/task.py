@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun import paths
 from sshrun.environment import Environment
-from sshrun.errors import SettingsError, UsageError
-from sshrun.host import Login, Target, identity_option, parse_port, parse_target
+from sshrun.errors import SettingsError
+from sshrun.host import Login
 from sshrun.job import Facts, Job, facts_to_data
 from sshrun.mixin import stand_in
 from sshrun.model import Spec, find_script, find_spec, imported, read_script, read_spec
+from sshrun.options import options, sandbox_login
 from sshrun.plan import Homecoming, Start
 from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
-from sshrun.settings import Options, Settings, merge, merge_for_program
+from sshrun.settings import Settings, merge, merge_for_program
 from sshrun.settings_files import load_project_file, load_user_file
 from sshrun.sources import Origin, Sourced
 from sshrun.terminal import visible
@@ -121,28 +122,28 @@ class Task(NamedTuple):
 def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     """Reads everything that a run depends on. Raises UsageError, and SettingsError with all that is wrong in files."""
     user = load_user_file()
-    options = _options(arguments, sandbox)
+    said = options(arguments, sandbox)
     spec: Spec | None = None
     if arguments.verb == "program":
-        settings = merge_for_program(options, [load_project_file(os.getcwd()), user])
+        settings = merge_for_program(said, [load_project_file(os.getcwd()), user])
         runner = runner_for_program(arguments.words)
     elif arguments.verb == "run":
         script, *args = arguments.words
         spec = read_script(find_script(script))
-        settings = merge(options, [*spec.layers, user])
+        settings = merge(said, [*spec.layers, user])
         runner = runner_for_script(spec, args, settings)
     else:
         command, model, *args = arguments.words
         spec = read_spec(find_spec(model, user.model_paths))
         if spec.unread:
             spec = imported(spec)
-        settings = merge(options, [*spec.layers, user])
+        settings = merge(said, [*spec.layers, user])
         runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
     unrun: tuple[str, ...] = ()
     if sandbox is not None:
         # Nor are they stored with the job: whoever resumes it would run them.
         unrun = _texts(settings.shutdown_cmds)
-        settings = settings._replace(login=_sandbox_login(sandbox), shutdown_cmds=())
+        settings = settings._replace(login=sandbox_login(sandbox), shutdown_cmds=())
     # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
     files = _files(settings._replace(upload_files=()) if arguments.resume else settings, spec)
     of_spec = (*spec.unread, *spec.warnings) if spec else ()
@@ -157,12 +158,6 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         protected=(spec.path,) if spec else (),
         warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings),
     )
-
-
-def settings_for(arguments: Arguments, sandbox: Sandbox | None = None) -> Settings:
-    """What the command line and the files say, where no model is named. Raises UsageError, SettingsError."""
-    settings = merge(_options(arguments, sandbox), [load_project_file(os.getcwd()), load_user_file()])
-    return settings if sandbox is None else settings._replace(login=_sandbox_login(sandbox))
 
 
 def task_of(job: Job, record: Record, login: Login) -> Task:
@@ -215,31 +210,6 @@ def _confined(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
     name = os.path.basename(facts.archive)
     archive = facts.archive if name not in ("", ".", "..", os.path.basename(facts.spec)) else ""
     return facts._replace(download_files=tuple(kept), archive=archive), tuple(warnings)
-
-
-def _options(arguments: Arguments, sandbox: Sandbox | None) -> Options:
-    target = Target(sandbox.host) if sandbox is not None else None
-    if arguments.host is not None:
-        target = parse_target(arguments.host)
-    return Options(
-        target=target,
-        port=_port(arguments.port),
-        identity=identity_option(arguments.identity) if arguments.identity is not None else None,
-    )
-
-
-def _port(text: str | None) -> int | None:
-    if text is None:
-        return None
-    port = parse_port(text)
-    if port is None:
-        raise UsageError(f"--port {text}: a port is a number from 1 to 65535")
-    return port
-
-
-def _sandbox_login(sandbox: Sandbox) -> Login:
-    origin = Origin("option", key="--sandbox")
-    return Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
 
 
 class _Files(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sshrun.commands.host import running_sandbox
 from sshrun.doctor import examine
 from sshrun.errors import JobIsThere, RemoteError, UsageError
-from sshrun.task import settings_for
+from sshrun.options import settings_for
 from sshrun.terminal import visible
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sshrun.errors import UsageError
 from sshrun.link import Link
-from sshrun.task import settings_for
+from sshrun.options import settings_for
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments

@@ -1,0 +1,52 @@
+"""What the command line says of the settings, and all settings where no model is named.
+
+Apart from `task`, so that a command that only asks a host something connects before it has imported what a run needs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sshrun.errors import UsageError
+from sshrun.host import Login, Target, identity_option, parse_port, parse_target
+from sshrun.settings import Options, Settings, merge
+from sshrun.settings_files import load_project_file, load_user_file
+from sshrun.sources import Origin, Sourced
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.sandbox import Sandbox
+
+
+def settings_for(arguments: Arguments, sandbox: Sandbox | None = None) -> Settings:
+    """What the command line and the files say, where no model is named. Raises UsageError, SettingsError."""
+    settings = merge(options(arguments, sandbox), [load_project_file(os.getcwd()), load_user_file()])
+    return settings if sandbox is None else settings._replace(login=sandbox_login(sandbox))
+
+
+def options(arguments: Arguments, sandbox: Sandbox | None) -> Options:
+    """The settings that are options. Raises UsageError."""
+    target = Target(sandbox.host) if sandbox is not None else None
+    if arguments.host is not None:
+        target = parse_target(arguments.host)
+    return Options(
+        target=target,
+        port=_port(arguments.port),
+        identity=identity_option(arguments.identity) if arguments.identity is not None else None,
+    )
+
+
+def sandbox_login(sandbox: Sandbox) -> Login:
+    """The way into a sandbox, whatever the files say."""
+    origin = Origin("option", key="--sandbox")
+    return Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
+
+
+def _port(text: str | None) -> int | None:
+    if text is None:
+        return None
+    port = parse_port(text)
+    if port is None:
+        raise UsageError(f"--port {text}: a port is a number from 1 to 65535")
+    return port
