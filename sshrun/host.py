@@ -113,8 +113,9 @@ class SshPlan(NamedTuple):
 class SshView(NamedTuple):
     """What `ssh -G` says about a host: None or empty for what neither the user's nor the system's file sets.
 
-    `control_path` is expanded; "none" where the user turned sharing off. `algorithms` are those that a key or a
-    certificate may be offered with, set or not. `ignored_keywords` are the patterns of IgnoreUnknown.
+    `control_path` is expanded, which is right where user and port are set; "none" where the user turned sharing off.
+    `algorithms` are those that a key or a certificate may be offered with, set or not. `ignored_keywords` are the
+    patterns of IgnoreUnknown.
     """
 
     hostname: str | None = None

@@ -56,11 +56,21 @@ class Connection:
         self._lock = _own(self.config, self.plan.config)
         self.master: Child | None = None
         # One that the user has open is used as it is, and neither ended nor changed.
-        theirs = self.view.control_path
-        self.shared = theirs is not None and login.forced_key is None and is_socket(theirs)
+        theirs = self._their_socket()
+        self.shared = theirs is not None and is_socket(theirs)
         self.socket = theirs if self.shared and theirs is not None else self.name
         # Why no login can be shared from here, where that is so: then each session logs in by itself.
         self.alone = ""
+
+    def _their_socket(self) -> str | None:
+        """The ControlPath of the person's files, where they have one and its connection may be used."""
+        theirs = self.view.control_path
+        if theirs in (None, "none") or self.login.forced_key is not None:
+            return None
+        if self.view.user is not None and self.view.port is not None:
+            return theirs
+        # Tokens in it stand for the account and port of the login, and `look` had none to put in.
+        return self.effective()["controlpath"][0]
 
     def open(self) -> None:
         """Begins to log in, with the terminal at hand for a password, a passphrase, a key to touch."""

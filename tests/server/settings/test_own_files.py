@@ -109,6 +109,21 @@ def test_a_connection_that_is_open_is_used_and_stays_open(person: Person) -> Non
         person.run("ssh", "-O", "exit", "gpu")
 
 
+def test_a_connection_that_is_open_is_found_where_no_config_names_account_and_port(person: Person) -> None:
+    """Tokens in ControlPath stand for those of the login, here the user file's."""
+    words = person.desk.words
+    person.config("ControlPath ~/.ssh/%r-%p\nHost gpu\n  HostName {host}\n")
+    person.key("id_ed25519", "gold")
+    person.desk.user_file(config_path=None, connection={"port": words["near"], "username": words["joe"]})
+    by_hand = ("ssh", "-p", words["near"], "-l", words["joe"])
+    person.run(*by_hand, "-fNM", "-oControlPersist=yes", "-E", person.desk.home / "log", "gpu")
+    try:
+        assert person.run(SSHRUN, "-h", "gpu", "--", "echo", "done") == "done\n"
+        assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+    finally:
+        person.run(*by_hand, "-O", "exit", "gpu")
+
+
 def test_what_a_config_says_for_logins_by_hand_does_not_reach_ours(person: Person) -> None:
     """Each of these would break a program's login, and hides no reason why one failed."""
     person.config(
