@@ -29,6 +29,9 @@ _UNSET_USER = "unset-user"
 _UNSET_KEY = "/unset-key"
 _UNSET_CONTROL_PATH = "/unset-control-path"
 
+# What `ssh -G` shows among SendEnv where ssh reads the files twice: for `Match final`, and for CanonicalizeHostname.
+_TWICE = "SSHRUN_READ_TWICE"
+
 _KEYS_FIRST = "publickey,gssapi-with-mic,hostbased,keyboard-interactive,password"
 
 _FORM = "[USER@]HOST[:PORT][/PATH]"
@@ -115,7 +118,7 @@ class SshView(NamedTuple):
 
     `control_path` is expanded, which is right where user and port are set; "none" where the user turned sharing off.
     `algorithms` are those that a key or a certificate may be offered with, set or not. `ignored_keywords` are the
-    patterns of IgnoreUnknown.
+    patterns of IgnoreUnknown. `twice`: ssh reads the files a second time, and what they say only then counts as well.
     """
 
     hostname: str | None = None
@@ -127,6 +130,7 @@ class SshView(NamedTuple):
     certificates: tuple[str, ...] = ()
     algorithms: str = ""
     ignored_keywords: tuple[str, ...] = ()
+    twice: bool = False
 
 
 class Resolved(NamedTuple):
@@ -215,18 +219,22 @@ def _flaw(text: str, name: str, forbidden: str) -> str:
     return ""
 
 
-def plan_to_look(login: Login) -> SshPlan:
-    """How to ask what the configuration files say: put `-G` before `options`; the answer is for `ssh_view`."""
+def plan_to_look(login: Login, *, twice: bool = False) -> SshPlan:
+    """How to ask what the configuration files say: put `-G` before `options`; the answer is for `ssh_view`.
+
+    Where that says `twice`, ask again and say so: what is written here for "unset" would have come before the rest.
+    """
     unset = (
-        f"Host *\n  Port {_UNSET_PORT}\n  User {_UNSET_USER}\n  IdentityFile {_UNSET_KEY}\n"
-        f"  ControlPath {_UNSET_CONTROL_PATH}\n"
+        f"{_last(login, twice=twice)}  Port {_UNSET_PORT}\n  User {_UNSET_USER}\n  IdentityFile {_UNSET_KEY}\n"
+        f"  ControlPath {_UNSET_CONTROL_PATH}\nMatch canonical\n  SendEnv {_TWICE}\n"
     )
     # Account and port go along where they are given, for `Match user` and %p in the user's own lines.
     return SshPlan(_layers(login, unset), _forced_account(login), login.host)
 
 
 def must_look(login: Login) -> bool:
-    """Whether the SshView is needed: the files may set ControlPath, IgnoreUnknown, or a key beside the one named.
+    """Whether the SshView is needed: the files may set ControlPath, IgnoreUnknown, or a key beside the one named, or
+    have ssh read them twice.
 
     False in the common case: then nothing stands between the command line and the connection.
     """
@@ -238,6 +246,8 @@ def must_look(login: Login) -> bool:
         keywords = {"ignoreunknown", "controlpath", "identityfile"}
     else:
         keywords = {"ignoreunknown", "controlpath"}
+    if login.weak.port or login.weak.username:
+        keywords |= {"canonicalizehostname", "match"}
     own = login.config_path.value if login.config_path else USER_CONFIG
     return _may_set(keywords, own, "~/.ssh") or _may_set(keywords, SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
 
@@ -284,6 +294,7 @@ def ssh_view(output: bytes) -> SshView:
         certificates=tuple(map(_ssh_expanded, values.get("certificatefile", []))),
         algorithms=first("pubkeyacceptedalgorithms") or "",
         ignored_keywords=tuple(values.get("ignoreunknown", [""])[0].replace(",", " ").split()),
+        twice=_TWICE in values.get("sendenv", []),
     )
 
 
@@ -313,8 +324,8 @@ def plan(login: Login, control_path: str, view: SshView = SshView(), *, agent_se
         block.append(f"Port {login.weak.port.value}")
     if login.weak.username:
         block.append(f"User {_quoted(login.weak.username.value)}")
-    last = "".join(f"  {line}\n" for line in block)
-    return SshPlan(_layers(login, f"Host {_quoted(login.host)}\n{last}"), options, login.host)
+    lines = "".join(f"  {line}\n" for line in block)
+    return SshPlan(_layers(login, _last(login, twice=view.twice) + lines), options, login.host)
 
 
 def resolved(login: Login, view: SshView) -> Resolved:
@@ -376,6 +387,12 @@ def _forced_account(login: Login) -> tuple[str, ...]:
     if login.forced_user:
         options += ("-l", login.forced_user.value)
     return options
+
+
+def _last(login: Login, *, twice: bool) -> str:
+    """The beginning of the block that ranks below the files. ssh's first value wins, whichever reading it is from."""
+    # The second time, Host would mean the name that the host has got by then.
+    return f"Match canonical originalhost {_quoted(login.host)}\n" if twice else f"Host {_quoted(login.host)}\n"
 
 
 def _layers(login: Login, last: str) -> bytes:

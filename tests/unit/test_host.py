@@ -21,11 +21,10 @@ from sshrun.host import (
     must_look,
     parse_target,
     plan,
-    plan_to_look,
     resolved,
-    ssh_view,
 )
 from sshrun.sources import Origin, Sourced
+from sshrun.ssh import look
 
 SOMEWHERE = Origin("user file", "/x/user_settings.yaml", 3, "ssh.connection")
 
@@ -134,28 +133,35 @@ def connection(folder: Path, hostname: str | None = None) -> Connection:
     )
 
 
-def view_of(login: Login, folder: Path) -> SshView:
-    looking = plan_to_look(login)
-    (folder / "look").write_bytes(looking.config)
-    argv = ["ssh", "-G", "-F", folder / "look", *looking.options, "--", looking.host]
-    return ssh_view(subprocess.run(argv, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout)
-
-
 CONFIGURED = "Host alias\n  HostName real.example\n  Port 2201\n  User fromconfig\n  IdentityFile /from/config\n"
 
 
 def test_ssh_config_beats_connection_for_the_host_of_the_option(tmp_path: Path) -> None:
     config = user_config(tmp_path, CONFIGURED)
     login = Login(Target("alias"), connection=connection(tmp_path, "unused"), config_path=config)
-    said = ssh_says(plan(login, "/c", view_of(login, tmp_path)), tmp_path)
+    said = ssh_says(plan(login, "/c", look(login)), tmp_path)
     assert said["hostname"] == ["real.example"]
     assert (said["port"], said["user"], said["identityfile"]) == (["2201"], ["fromconfig"], ["/from/config"])
+
+
+@pytest.mark.parametrize("block", ["Match final originalhost alias", "CanonicalizeHostname yes\nMatch canonical"])
+def test_ssh_config_beats_connection_also_with_what_it_says_in_the_end(tmp_path: Path, block: str) -> None:
+    lines = "  Port 2201\n  User fromconfig\n  IdentityFile /from/config\n  ControlPath /theirs\n"
+    login = Login(Target("alias"), connection=connection(tmp_path), config_path=user_config(tmp_path, block))
+    assert must_look(login)
+    said = ssh_says(plan(login, "/ours", look(login)), tmp_path)
+    assert (said["port"], said["user"], said["controlpath"]) == (["2222"], ["CORP\\jane"], ["/ours"])
+    login = login._replace(config_path=user_config(tmp_path, f"{block}\n{lines}"))
+    said = ssh_says(plan(login, "/ours", look(login)), tmp_path)
+    assert (said["port"], said["user"], said["controlpath"]) == (["2201"], ["fromconfig"], ["/theirs"])
+    assert said["identityfile"] == ["/from/config"]
+    assert resolved(login, look(login)).port == Sourced(2201, Origin("ssh config", key="Port"))
 
 
 def test_connection_fills_what_ssh_config_leaves_open(tmp_path: Path) -> None:
     config = user_config(tmp_path, "Host other\n  Port 9\nHost alias\n  HostName real.example\n")
     login = Login(Target("alias"), connection=connection(tmp_path), config_path=config)
-    said = ssh_says(plan(login, "/c", view_of(login, tmp_path)), tmp_path)
+    said = ssh_says(plan(login, "/c", look(login)), tmp_path)
     assert (said["port"], said["user"]) == (["2222"], ["CORP\\jane"])
     assert said["identityfile"] == [f"{tmp_path}/id_%%h [connection]"]
     assert said["identitiesonly"] == ["yes"]
@@ -187,7 +193,7 @@ def test_options_beat_everything(tmp_path: Path) -> None:
 def test_a_bastion_gets_nothing_that_is_meant_for_the_host(tmp_path: Path, target: Target | None) -> None:
     config = user_config(tmp_path, "Host inner\n  ProxyJump bastion\n")
     login = Login(target, connection=connection(tmp_path, "inner"), config_path=config)
-    the_plan = plan(login, "/c", view_of(login, tmp_path))
+    the_plan = plan(login, "/c", look(login))
     said = ssh_says(the_plan, tmp_path, "bastion")
     assert (said["port"], said["user"]) == (["22"], [pwd.getpwuid(os.getuid()).pw_name])
     assert "controlpath" not in said
@@ -221,7 +227,7 @@ def test_the_control_path_is_the_users_unless_it_is_turned_off(
     tmp_path: Path, text: str, expected: str | None, used: str
 ) -> None:
     login = Login(Target("h"), config_path=user_config(tmp_path, text))
-    view = view_of(login, tmp_path)
+    view = look(login)
     assert view.control_path == expected
     assert ssh_says(plan(login, "/ours", view), tmp_path)["controlpath"] == [used]
 
@@ -248,8 +254,8 @@ def test_without_a_config_path_the_users_own_file_comes_first_and_the_systems_be
 def test_match_lines_of_the_user_see_the_account_of_the_option(tmp_path: Path) -> None:
     config = user_config(tmp_path, "Match user joe\n  IdentityFile /joes\n")
     login = Login(Target("h", "joe"), config_path=config)
-    assert view_of(login, tmp_path).identity_files == ("/joes",)
-    assert view_of(Login(Target("h"), config_path=config), tmp_path).identity_files == ()
+    assert look(login).identity_files == ("/joes",)
+    assert look(Login(Target("h"), config_path=config)).identity_files == ()
 
 
 names = st.from_regex(r"[a-zA-Z0-9_.][a-zA-Z0-9_.#=~^+-]{0,10}", fullmatch=True)
@@ -257,15 +263,17 @@ accounts = st.from_regex(r"[a-z0-9#=~^+,*?!$][a-z0-9#=~^+,*?!$\\@-]{0,8}[a-z]", 
 
 
 @hypothesis.settings(max_examples=40)
-@given(names, accounts)
-@example("h", "a\\\\b\\c")
-@example("h", "#joe")
+@given(names, accounts, st.booleans())
+@example("h", "a\\\\b\\c", False)
+@example("h", "#joe", True)
+@example("a#b=c", "joe", True)
 def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
-    tmp_path_factory: pytest.TempPathFactory, host: str, account: str
+    tmp_path_factory: pytest.TempPathFactory, host: str, account: str, twice: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("ssh")
     settings = Connection(port=Sourced(2222, SOMEWHERE), username=Sourced(account, SOMEWHERE))
-    the_plan = plan(Login(Target(host), connection=settings, config_path=user_config(folder, "")), "/c")
+    config = user_config(folder, "Match final" if twice else "")
+    the_plan = plan(Login(Target(host), connection=settings, config_path=config), "/c", SshView(twice=twice))
     said = ssh_says(the_plan, folder)
     assert (said["host"], said["port"], said["user"]) == ([host], ["2222"], [account])
     assert ssh_says(the_plan, folder, "elsewhere")["port"] == ["22"]
@@ -291,6 +299,9 @@ def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
         ("Include {0}/loop", False, True),
         ("Include ${{HOME}}/x", False, True),
         ("Include ~nobody/x", False, True),
+        ("Match final\n  Port 1", False, False),
+        ("Match final\n  Port 1", True, True),
+        ("CanonicalizeHostname yes", True, True),
     ],
 )
 def test_ssh_is_asked_only_where_the_files_may_matter(tmp_path: Path, text: str, with_key: bool, answer: bool) -> None:
@@ -309,7 +320,7 @@ def test_ssh_is_asked_only_where_the_files_may_matter(tmp_path: Path, text: str,
 def test_resolved_names_the_place_of_each_value(tmp_path: Path) -> None:
     config = user_config(tmp_path, "Host alias\n  HostName real.example\n  IdentityFile /k\n")
     login = Login(Target("alias", port=2200), connection=connection(tmp_path), config_path=config)
-    found = resolved(login, view_of(login, tmp_path))
+    found = resolved(login, look(login))
     assert (found.hostname.value, str(found.hostname.origin)) == ("real.example", "ssh config HostName")
     assert (found.port.value, str(found.port.origin)) == (2200, "option --host")
     assert (found.user.value, str(found.user.origin)) == ("CORP\\jane", "user_settings.yaml:3 ssh.connection")
@@ -319,7 +330,7 @@ def test_resolved_names_the_place_of_each_value(tmp_path: Path) -> None:
 
 def test_resolved_falls_back_to_what_ssh_does_by_itself(tmp_path: Path) -> None:
     login = Login(Target("H"), config_path=user_config(tmp_path, ""))
-    found = resolved(login, view_of(login, tmp_path))
+    found = resolved(login, look(login))
     assert found.port == Sourced(22, Origin("default"))
     assert found.user == Sourced(pwd.getpwuid(os.getuid()).pw_name, Origin("default"))
     assert found.hostname.origin == Origin("option", key="--host")
