@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from sshrun import scripts
-from sshrun.errors import ConnectionFailed, Refused, Unreachable
+from sshrun.errors import ConnectionFailed, Refused, SettingsError, Unreachable
 from sshrun.host import Login
 from sshrun.job import Event, Said, Warned
 from sshrun.scripts import Refusal, Session
@@ -94,7 +94,7 @@ class Link:
             except Unreachable:
                 patience = min(patience + PATIENCE, PAUSE_LIMIT)
                 time.sleep(PAUSE)
-            except ConnectionFailed:
+            except (ConnectionFailed, SettingsError):  # somebody may be editing the ssh config at this moment
                 self._wait_longer()
         yield Said("back", f"connected to {self.host} again after {time.monotonic() - lost:.0f} s")
 

@@ -7,7 +7,7 @@ import os
 import time
 
 from sshrun import host
-from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError, Unreachable
+from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError, SshrunError, Unreachable
 from sshrun.identity import agent_may_serve, read_key
 from sshrun.process import DEVNULL, PIPE, Child, capture, spawn
 
@@ -79,7 +79,7 @@ class Connection:
             self.master = spawn([*self._master_argv()], stdin=DEVNULL, stdout=DEVNULL)
 
     def ready(self) -> None:
-        """Waits until the login is done. Raises Unreachable, Refused, ConnectionFailed."""
+        """Waits until the login is done. Raises Unreachable, Refused, ConnectionFailed, SettingsError."""
         if not self.alone:
             self.open()
         if self.master is not None and self.master.wait() != 0:
@@ -170,7 +170,7 @@ class Connection:
         """All that ssh goes by, by keyword in lower case. Raises SettingsError where ssh cannot read its files."""
         status, output = capture(["ssh", "-G", "-F", self.config, *self.plan.options, "--", self.plan.host])
         if status != 0:
-            raise SettingsError([_first_line(output.decode("utf-8", "replace"))], "see what `ssh -G HOST` says")
+            raise _unreadable(self.login, self.config, output.decode("utf-8", "replace"))
         values: dict[str, list[str]] = {}
         for line in os.fsdecode(output).splitlines():
             keyword, _, value = line.partition(" ")
@@ -185,18 +185,7 @@ class Connection:
     @property
     def by_hand(self) -> str:
         """What a person types to see for themselves."""
-        import shlex
-
-        words = ["ssh"]
-        if self.login.config_path is not None:
-            words += ["-F", self.login.config_path.value]
-        if self.login.forced_port is not None:
-            words += ["-p", str(self.login.forced_port.value)]
-        if self.login.forced_user is not None:
-            words += ["-l", self.login.forced_user.value]
-        if self.login.forced_key is not None:
-            words += ["-i", self.login.forced_key.value]
-        return shlex.join([*words, self.host])
+        return _by_hand(self.login)
 
     @property
     def said(self) -> str:
@@ -207,8 +196,10 @@ class Connection:
         except OSError:
             return ""
 
-    def _failure(self) -> RemoteError:
+    def _failure(self) -> SshrunError:
         said = self.said
+        if "bad configuration option" in said or "Bad owner or permissions" in said:
+            return _unreadable(self.login, self.config, said)
         if "UNKNOWN port" in said:
             # Closed behind a ProxyJump or ProxyCommand. What the bastion said, a master with ControlPersist drops.
             said += os.fsdecode(capture(self._trial_argv(f"-oConnectTimeout={PATIENCE}")).output)
@@ -250,11 +241,11 @@ class Connection:
 
 def look(login: host.Login) -> host.SshView:
     """Asks ssh what its configuration files say. Raises SettingsError where ssh cannot read them."""
-    view = _asked(host.plan_to_look(login))
-    return _asked(host.plan_to_look(login, twice=True)) if view.twice else view
+    view = _asked(login, host.plan_to_look(login))
+    return _asked(login, host.plan_to_look(login, twice=True)) if view.twice else view
 
 
-def _asked(plan: host.SshPlan) -> host.SshView:
+def _asked(login: host.Login, plan: host.SshPlan) -> host.SshView:
     path = os.path.join(control_folder(), f"{os.getpid():x}-{os.urandom(3).hex()}.look")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(plan.config)
@@ -263,7 +254,7 @@ def _asked(plan: host.SshPlan) -> host.SshView:
     finally:
         _remove(path)
     if status != 0:
-        raise SettingsError([_first_line(output.decode("utf-8", "replace"))], "see what `ssh -G HOST` says")
+        raise _unreadable(login, path, output.decode("utf-8", "replace"))
     return host.ssh_view(output)
 
 
@@ -331,6 +322,31 @@ def failure(name: str, said: str, by_hand: str) -> RemoteError:
     return ConnectionFailed(f"{name}: {last}", f"try: {by_hand} -v")
 
 
+def _by_hand(login: host.Login) -> str:
+    import shlex
+
+    words = ["ssh"]
+    if login.config_path is not None:
+        words += ["-F", login.config_path.value]
+    if login.forced_port is not None:
+        words += ["-p", str(login.forced_port.value)]
+    if login.forced_user is not None:
+        words += ["-l", login.forced_user.value]
+    if login.forced_key is not None:
+        words += ["-i", login.forced_key.value]
+    return shlex.join([*words, login.host])
+
+
+def _unreadable(login: host.Login, config: str, said: str) -> SettingsError:
+    """Why ssh cannot read its files: its own words, and the name that a person knows, of which `config` begins with a
+    copy, line by line.
+    """
+    if login.config_path is not None:
+        said = said.replace(config, login.config_path.value)
+    problems = [line.strip() for line in said.splitlines() if line.strip() and ": terminating, " not in line]
+    return SettingsError(problems or ["ssh cannot read its configuration"], f"try: {_by_hand(login)} -G")
+
+
 def _socket_flaw(said: str) -> str:
     """Why ssh could not make the socket that its sessions would share: what holds it may have none (NFS, FAT, WSL)."""
     flaws = ("cannot bind to path", "too long for Unix domain socket")
@@ -378,10 +394,6 @@ def _sweep(folder: str) -> None:
 def _escape(path: str) -> str:
     """ssh expands %-tokens and ${VARIABLE} in a ControlPath; one that is expanded already must stay as it is."""
     return path.replace("%", "%%")
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "ssh cannot read its configuration")
 
 
 def _remove(path: str) -> None:

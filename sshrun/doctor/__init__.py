@@ -29,7 +29,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except FileNotFoundError:
         return  # no ssh, as has been said
     except SettingsError as error:
-        yield failure("config", error.message, error.hint)
+        yield failure("config", "; ".join(error.problems), error.hint)
         return
     try:
         yield here.config(connection, effective, origins)

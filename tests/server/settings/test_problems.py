@@ -91,3 +91,17 @@ def test_a_spec_that_imports_tensorflow_needs_none_here(desk: Desk) -> None:
         "my_model.layer = tf.keras.Dense(1)\n",
     )
     assert desk("train", "my_model").stdout == b"1\n"
+
+
+@pytest.mark.parametrize("first", ["#", "ControlPath none"])
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_what_is_wrong_in_the_ssh_config_has_its_place_there(desk: Desk, first: str, options: list[str]) -> None:
+    """ssh reads a copy, whose name says nothing to anybody, and which is gone by then."""
+    desk.ssh_config(f"{first}\nHost gpu\n  Prot 22\n  Port twenty")
+    desk.user_file()
+    config = desk.home / "ssh_config"
+    assert desk("-h", "gpu", *options, "--", "true", status=2).stderr.splitlines() == [
+        f"sshrun: {config}: line 3: Bad configuration option: prot",
+        f"sshrun: {config} line 4: Bad port 'twenty'.",
+        f"sshrun: try: ssh -F {config} gpu -G",
+    ]
