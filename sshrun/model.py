@@ -113,16 +113,17 @@ def read_script(path: str) -> Spec:
 def imported(spec: Spec, timeout: float = 60) -> Spec:
     """The spec with the settings that an import of it leaves, in a process of its own, within `timeout` seconds.
 
-    A line in `warnings` names each place that made it necessary. Raises SettingsError where the import fails or takes
-    longer.
+    What the source tells stays as it is written there. A line in `warnings` names each place that made the import
+    necessary. Raises SettingsError where it fails or takes longer.
     """
     import json
 
     from sshrun.process import run
 
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spec_import.py")
+    keys = tuple(dict.fromkeys(attribute.removeprefix("ssh_") for _, attribute, _ in spec.source.unread))
     # -P: the folder of sshrun's own modules is no place for the spec to import from.
-    argv = [sys.executable, "-P", program, spec.path, ",".join(spec.source.touched), ",".join(spec.source.objects)]
+    argv = [sys.executable, "-P", program, spec.path, ",".join(keys), ",".join(spec.source.objects)]
     advice = "write the settings as literals, or make the import work here"
     try:
         completed = run(argv, cwd=spec.folder, timeout=timeout)
@@ -140,11 +141,12 @@ def imported(spec: Spec, timeout: float = 60) -> Spec:
         printable = reason if reason.isprintable() else repr(reason)
         raise SettingsError([f"{spec.unread[0]}; importing it failed: {printable}"], advice)
     lines = spec.source.lines
+    read = tuple((key, node) for key, node in spec.source.settings.entries if key not in keys)
     entries = tuple((key, _node(value, lines.get(key, 0))) for key, value in found.items())
-    attributes = _attributes(spec.path, spec.source, Node("mapping", entries=entries))
+    attributes = _attributes(spec.path, spec.source, Node("mapping", entries=read + entries))
     unset = tuple(
         _line(spec.path, (lines[key], f"ssh_{key}", "is not set by importing the script, and has no effect"))
-        for key in spec.source.touched
+        for key in keys
         if key not in found
     )
     attributes = attributes._replace(warnings=attributes.warnings + unset)

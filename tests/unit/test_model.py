@@ -164,10 +164,11 @@ UNREADABLE = "import os\nclass M: pass\nm = M()\n"
 def test_an_import_tells_what_the_source_does_not(capfd: pytest.CaptureFixture[str]) -> None:
     spec = spec_of(
         UNREADABLE + "print('noise')\nos.write(1, b'noise')\nos.system('echo noise')\n"
-        "m.ssh_environment = {'A': True, 'B': 1.5, 'C': None, 'D': 'ä\\udcff'}\n"
+        "m.ssh_environment = {'A': True, 'B': 1.5, 'C': None, 'D': 'ä\\udcff'} | vars(m)\n"
         "m.ssh_upload_files = ['a']\nm.ssh_upload_files.append('b')\nm.ssh_create_venv = not True\n"
     )
     assert spec.unread == (
+        "my_model.py:7 ssh_environment: is not a literal",
         "my_model.py:9 ssh_upload_files: is changed in a way that only running the script shows",
         "my_model.py:10 ssh_create_venv: is not a literal",
     )
@@ -177,9 +178,19 @@ def test_an_import_tells_what_the_source_does_not(capfd: pytest.CaptureFixture[s
     assert values(attributes.upload_files) == ["a", "b"]
     assert attributes.create_venv == (False, Origin("spec", spec.path, 10, "ssh_create_venv"))
     assert {v.name: v.value for v in attributes.environment} == {"A": "True", "B": "1.5", "C": "", "D": "ä\udcff"}
-    assert found.warnings[0].endswith("shows; my_model.py was imported to find out")
+    assert found.warnings[1].endswith("shows; my_model.py was imported to find out")
     assert found.unread == ()
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_the_source_tells_stays_as_written_there() -> None:
+    spec = spec_of(
+        UNREADABLE + "m.ssh_environment = {'RATE': 1e-5, 'MASK': 0x1F,\n  'SPLIT': '1'}\nm.ssh_archive = str(1)\n"
+    )
+    found = imported(spec).layers[0]
+    assert {v.name: v.value for v in found.environment} == {"RATE": "1e-5", "MASK": "0x1F", "SPLIT": "1"}
+    assert [v.origin.line for v in found.environment] == [4, 4, 5]
+    assert found.archive == ("1", Origin("spec", spec.path, 6, "ssh_archive"))
 
 
 def test_settings_of_a_class_and_its_instance_are_found() -> None:
