@@ -437,17 +437,25 @@ def _may_set(keywords: Iterable[str], path: str, folder: str, depth: int = 16) -
             return True
         if keyword != "include":
             continue
-        if depth == 0 or any(character in rest for character in "\"'\\%$[]{}"):
+        if depth == 0 or any(character in rest for character in "\"'\\%$[]{}\0"):
             return True
         for pattern in rest.split():
             included = _ssh_expanded(pattern if pattern[0] in "/~" else f"{folder}/{pattern}")
             parent, name = os.path.split(included)
             if "*" in parent or "?" in parent or included.startswith("~"):
                 return True
-            for file_name in os.listdir(parent) if ("*" in name or "?" in name) and os.path.isdir(parent) else [name]:
+            for file_name in _names_in(parent) if "*" in name or "?" in name else [name]:
                 if _may_set(keywords, f"{parent}/{file_name}", folder, depth - 1):
                     return True
     return False
+
+
+def _names_in(folder: str) -> list[str]:
+    """None where the folder is missing or may not be read: ssh finds nothing in it either."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _ssh_expanded(path: str) -> str:

@@ -299,6 +299,7 @@ def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
         ("Include {0}/loop", False, True),
         ("Include ${{HOME}}/x", False, True),
         ("Include ~nobody/x", False, True),
+        ("Include {0}/a\0b", False, True),
         ("Match final\n  Port 1", False, False),
         ("Match final\n  Port 1", True, True),
         ("CanonicalizeHostname yes", True, True),

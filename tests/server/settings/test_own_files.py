@@ -76,6 +76,15 @@ def test_includes_tokens_and_matches_work_as_for_ssh(person: Person) -> None:
     assert person.desk.world.entries() == [Entry("near", "joe", "silver")]
 
 
+def test_an_include_of_a_folder_that_may_not_be_read_is_passed_over_as_by_ssh(person: Person) -> None:
+    person.config("Include closed/*.conf\n" + GPU)
+    person.key("id_ed25519", "gold")
+    (person.ssh / "closed").mkdir(mode=0)
+    # Root reads whatever it likes by these two alone.
+    person.run("setpriv", "--bounding-set=-dac_override,-dac_read_search", SSHRUN, "-h", "gpu", "--", "true")
+    assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+
+
 def test_a_connection_in_the_user_file_fills_in_what_the_config_leaves_open(person: Person) -> None:
     words = person.desk.words
     person.config("Host gpu\n  HostName {host}\n  Port {near}\n")
