@@ -19,7 +19,8 @@ PLAIN = (
     "-oPermitLocalCommand=no",
 )
 NEWER = ("SessionType", "StdinNull", "ForkAfterAuthentication")  # than OpenSSH 8.6
-SESSION = (*PLAIN, "-oSessionType=default", "-oStdinNull=no", "-oForkAfterAuthentication=no")
+PIPED = (*PLAIN, "-oStdinNull=no", "-oForkAfterAuthentication=no")
+SESSION = (*PIPED, "-oSessionType=default")
 
 # What `failure` goes by; a person may have asked for less, or for more.
 AUDIBLE = "-oLogLevel=INFO"
@@ -158,7 +159,8 @@ class Connection:
 
     def scp_argv(self) -> list[str]:
         """scp over the connection; paths stand as TARGET:PATH."""
-        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), self._ignored, *PLAIN]
+        # No SessionType: scp says `-s` for the sftp subsystem, which beats the config and is refused behind another.
+        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), self._ignored, *PIPED]
 
     def sftp_argv(self) -> list[str]:
         """The sftp subsystem over the connection, spoken to through pipes."""

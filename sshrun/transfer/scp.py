@@ -42,7 +42,7 @@ class Scp:
         self.session = session
         target = connection.target
         self._host = f"[{target}]" if ":" in target else target
-        self._argv = [*connection.scp_argv(), "-p", "-q"]
+        self._argv = [*connection.scp_argv(), "-p"]
         self._legacy = False
 
     def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:

@@ -253,6 +253,18 @@ def test_a_shell_that_prints_disturbs_nobody(start_sandbox, connect, here: Path,
     assert contents(tmp_path / "home") == contents(mover.there) == contents(here)
 
 
+def test_a_config_for_logins_by_hand_does_not_cut_off_what_travels(
+    sandbox: Sandbox, connect: Callable[[Sandbox], Mover], here: Path, tmp_path: Path, engine: str
+) -> None:
+    with sandbox.config.open("a") as config:
+        config.write("StdinNull yes\nForkAfterAuthentication yes\nSessionType none\nRequestTTY force\n")
+    grow(here, "large", size=transfer.LARGE)
+    mover = connect(sandbox)
+    assert mover.upload(here, ".", engine=engine).engine == engine
+    mover.download(tmp_path / "home", ".", engine=engine)
+    assert contents(tmp_path / "home") == contents(here)
+
+
 def test_scp_does_without_sftp(start_sandbox, connect, here: Path, tmp_path: Path) -> None:
     sandbox = start_sandbox("Subsystem sftp /bin/false")
     mover = connect(sandbox)
