@@ -26,14 +26,21 @@ def main() -> NoReturn:
 def _status(argv: list[str]) -> int:
     # Before anything is imported: these two are asked of a tool again and again, by people and by shells.
     if argv == ["--version"]:
-        os.write(1, f"sshrun {__version__}\n".encode())
-        return 0
+        return _print(f"sshrun {__version__}\n")
     if argv == ["--help"]:
         from sshrun.help import TEXT
 
-        os.write(1, TEXT.encode())
-        return 0
+        return _print(TEXT)
     return _main(argv)
+
+
+def _print(text: str) -> int:
+    try:
+        os.write(1, text.encode())
+    except OSError as error:
+        os.write(2, f"sshrun: standard output: {error.strerror}\n".encode())
+        return 255
+    return 0
 
 
 def _main(argv: list[str]) -> int:

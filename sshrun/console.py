@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from sshrun.errors import SshrunError
+from sshrun.errors import OutputFailed, SshrunError
 from sshrun.interrupts import Interrupted
 from sshrun.job import Described, Event, Logged, Moved, Said, Started, Warned, files_text
 from sshrun.terminal import TerminalFilter, visible
@@ -46,7 +46,7 @@ class Console:
 
     def fail(self, error: SshrunError) -> None:
         first, *others = error.message.splitlines() or [""]
-        self._line(f"{first}" if others or not error.hint else f"{first} ({error.hint})")
+        self._line(first if others or not error.hint else f"{first} ({error.hint})")
         for line in others:
             self._line(line)
         if others and error.hint:
@@ -158,9 +158,18 @@ class JsonConsole(Console):
 
     def fail(self, error: SshrunError) -> None:
         cause = type(error).__name__
-        self.record(
-            {"event": "error", "cause": cause, "message": error.message, "hint": error.hint, "exit": error.exit_status}
-        )
+        try:
+            self.record(
+                {
+                    "event": "error",
+                    "cause": cause,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "exit": error.exit_status,
+                }
+            )
+        except (OutputFailed, Interrupted):
+            super().fail(error)  # nobody reads stdout
 
     def data(self, text: str) -> None:
         pass
@@ -195,12 +204,17 @@ def _moved_text(event: Moved) -> str:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """All of it, or Interrupted: a reader that has gone away (a pipe to `head`) ends sshrun, not the job."""
+    """All of it, or nothing more: what goes to stderr alone is no reason to end.
+
+    On stdout a reader that has gone away (a pipe to `head`) ends sshrun, not the job: Interrupted. Raises OutputFailed
+    where the output cannot be written, to a full disk for example.
+    """
     try:
         while data:
             data = data[os.write(descriptor, data) :]
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
-            raise
-        if descriptor == 1:
+        if descriptor != 1:
+            return
+        if error.errno in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
             raise Interrupted(signal.SIGPIPE) from None
+        raise OutputFailed("standard output", error) from error

@@ -2,6 +2,7 @@
 
     SshrunError ........................ 70   (never raised itself)
     ├── UsageError ..................... 2    wrong words on the command line
+    ├── ProgramMissing ................. 2    a program that is needed here is not there
     ├── SettingsError .................. 2    wrong words in files, all of them at once
     ├── NothingThere ................... 2    nothing to resume, follow, stop or retrieve
     ├── JobIsThere ..................... 75   another job holds the host (EX_TEMPFAIL of sysexits.h)
@@ -11,7 +12,8 @@
         │   ├── Unreachable ............      nobody answered, so that nobody minds being asked again soon
         │   └── Refused ................      a retry cannot help: a key or a host key is wrong
         ├── HostUnfit ..................      the host lacks what a job needs
-        └── TransferFailed .............      files did not get across whole
+        ├── TransferFailed .............      files did not get across whole
+        └── OutputFailed ...............      what the job prints cannot be shown or kept here
 
 Each is one line that says what is wrong and where, and a hint: what to type next.
 """
@@ -102,3 +104,10 @@ class HostUnfit(RemoteError):
 
 class TransferFailed(RemoteError):
     """Files did not get across whole; what was there before is still there."""
+
+
+class OutputFailed(RemoteError):
+    """What the job prints cannot be shown or kept here (a full disk, a folder of somebody else's); it goes on."""
+
+    def __init__(self, place: str, error: OSError) -> None:
+        super().__init__(f"{place}: {error.strerror}", "make room here; a job that runs goes on: sshrun --resume")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from sshrun.errors import OutputFailed
 from sshrun.job import Facts, facts_from_data, facts_to_data
 
 KEEP = 20  # jobs; older ones are pruned
 
 
 class Record:
-    """The copy of one job."""
+    """The copy of one job. What writes to it raises OutputFailed where that cannot be done."""
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id
@@ -41,13 +43,14 @@ class Record:
 
         Not appended: two that follow the same job each write the same bytes to the same place.
         """
-        if self._descriptor is None:
-            self.make()
-            self._descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600)
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, offset)
-            view, offset = view[written:], offset + written
+        with _writing(self.log):
+            if self._descriptor is None:
+                self.make()
+                self._descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600)
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self._descriptor, view, offset)
+                view, offset = view[written:], offset + written
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -56,10 +59,11 @@ class Record:
 
     def write(self, name: str, text: str) -> None:
         """Writes a small file of the record whole."""
-        self.make()
-        new = self.folder / f"{name}.{os.getpid()}"
-        new.write_text(text, encoding="utf-8", errors="surrogateescape")
-        new.replace(self.folder / name)
+        with _writing(self.folder / name):
+            self.make()
+            new = self.folder / f"{name}.{os.getpid()}"
+            new.write_text(text, encoding="utf-8", errors="surrogateescape")
+            new.replace(self.folder / name)
 
     def read(self, name: str) -> str | None:
         try:
@@ -117,3 +121,11 @@ def prune(keep: int = KEEP) -> None:
     for record in list(records())[keep:]:
         if record.retrieved:
             shutil.rmtree(record.folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputFailed(str(path), error) from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
+from installed import SSHRUN, Sshrun
 from specs import write_spec
 from sshrun import __version__
 
@@ -20,6 +21,36 @@ def test_version_and_help_need_nothing(plain_sshrun: Sshrun, home: Path) -> None
     assert (text.status, text.stderr) == (0, "") and b"sshrun [OPTIONS] COMMAND MODEL" in text.stdout
     assert plain_sshrun("train", "my_model", "--help").stdout == text.stdout
     assert plain_sshrun("-v", "--version").stdout == f"sshrun {__version__}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("--version",), 255, "standard output: No space left on device"),
+        (("--help",), 255, "standard output: No space left on device"),
+        (("-h", "gpu1", "--dry-run", "--", "true"), 255, "standard output: No space left on device"),
+        (("--json", "train"), 2, "which model?"),
+    ],
+)
+def test_a_full_disk_behind_stdout_is_one_line(home: Path, words: tuple[str, ...], status: int, says: str) -> None:
+    with open("/dev/full", "wb") as full:
+        finished = subprocess.run([SSHRUN, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert finished.returncode == status, finished.stderr
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("sshrun: ") and says in line
+
+
+def test_a_log_that_cannot_be_kept_here_ends_us_and_not_the_job(sshrun: Sshrun, home: Path, tmp_path: Path) -> None:
+    # A file may have eight blocks of 512 bytes: what a full disk says to a log, and to nothing else.
+    limited = ["sh", "-c", 'ulimit -f 8 && exec "$@"', "sh", SSHRUN, *sshrun.options]
+    words = ["--", "sh", "-c", "head -c 9999 /dev/zero; sleep 60"]
+    finished = subprocess.run([*limited, *words], cwd=tmp_path, capture_output=True, check=False)
+    assert finished.returncode == 255
+    said = finished.stderr.decode().splitlines()[-1]
+    assert "/log: File too large" in said and "sshrun --resume" in said
+    assert not (home / ".sshrun" / "crash.log").exists()
+    assert b"state    running" in sshrun("status").stdout
+    assert sshrun("stop").status == 0
 
 
 @pytest.mark.parametrize(
