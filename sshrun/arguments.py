@@ -166,7 +166,8 @@ def _checked(arguments: Arguments) -> Arguments:
     if arguments.verb not in (*VERBS, "run", "program", "resume"):
         if not arguments.words:
             near = _nearest(arguments.verb, (*VERBS, "run"))
-            raise UsageError(f"sshrun {arguments.verb}: which model?{near}", f"sshrun {arguments.verb} MODEL")
+            lack = f"no model is named{near}" if near else "which model?"
+            raise UsageError(f"sshrun {arguments.verb}: {lack}", f"sshrun {arguments.verb} MODEL; see: sshrun --help")
         arguments = arguments._replace(verb="model", words=(arguments.verb, *arguments.words))
     if arguments.verb == "run" and not arguments.words:
         raise UsageError("sshrun run: which script?", "sshrun run SCRIPT")

@@ -12,12 +12,14 @@ Train a model, or run any long job, on another machine over plain SSH; the resul
   sshrun stop                                 end every process of the job
   sshrun retrieve                             bring home what is there
   sshrun jobs                                 the last jobs, here and on the host
-  sshrun doctor                               what the host has, and what it lacks
+  sshrun doctor [HOST]                        what the host has, and what it lacks
   sshrun sandbox                              a throwaway SSH server on this machine, to try things
   sshrun ssh-keygen NAME [-t TYPE] [-b BITS] [-o FOLDER] [--passphrase]
                                               a key for a host
 
-  -h, --host [USER@]HOST[:PORT][/PATH]        the host, and the working directory there
+  -h, --host [USER@]HOST[:PORT][/PATH]        a name, an address (IPv6 in brackets), or a Host of the ssh config;
+                                              PATH, the working directory, is relative to the login directory,
+                                              //PATH is absolute
   -p, --port N                                the server's port
   -i, --identity_file F, --identity-file F    the private key to log in with
       --wait (default), --no-wait             follow the job to its end, or leave once the host holds it
@@ -27,7 +29,12 @@ Train a model, or run any long job, on another machine over plain SSH; the resul
       --sandbox                               use a throwaway SSH server on this machine
       --dry-run                               say what would be done; connect to nothing
       --json                                  one JSON object a line
-  -v, --verbose    -q, --quiet    --help    --version
+  -v, --verbose    -q, --quiet                say more, say only what is wrong
+      --help, --version                       -h is the host
 
+Options stand before COMMAND, or behind MODEL, where what is not ours goes to the command (behind `--` all of it does).
 After `run SCRIPT` and after `--` every word goes to the program. Ctrl+C stops the job; Ctrl+\\ leaves it running.
+Settings are read from ~/.sshrun/user_settings.yaml, [tool.sshrun] of pyproject.toml, and the model's own file.
+The exit status is the job's own; or 2 usage, settings, nothing there; 70 a bug in sshrun; 75 another job is there,
+or it still runs; 76 the job was lost; 130 Ctrl+C; 255 connection, transfer or retrieving failed.
 """
