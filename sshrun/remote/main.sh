@@ -4,7 +4,13 @@ main() {
   newline='
 '
   case ${1-} in
-  supervise | job | shutdown) "$@" ;;
+  supervise) "$@" ;;
+  job | shutdown)
+    # A profile may leave options that are meant for a person's typing: under noclobber no file is ever written twice.
+    set +aCefu
+    IFS=$(printf ' \t')$newline
+    "$@"
+    ;;
   *) serve ;;
   esac
 }

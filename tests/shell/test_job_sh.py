@@ -144,6 +144,13 @@ def test_profile_that_lets_no_job_run_is_no_success(host, end) -> None:
     assert host.sh("echo ran").code == "1"
 
 
+@pytest.mark.parametrize("left", ["set -C", "set -eu", "set -f", "set -a", "IFS=:"])
+def test_options_that_a_profile_leaves_set_are_none_of_the_jobs(host, left) -> None:
+    _profile(host, f"{left}\n")
+    ended = host.sh("env | grep -c '^job_'; exit 3", startup=["true >twice; true >twice"])
+    assert (ended.code, ended.log) == ("3", b"0\n")
+
+
 def test_startup_commands_share_one_shell_with_the_command(host) -> None:
     startup = ["export ONE=1", "two() { echo two; }", "mkdir -p inner && cd inner", "umask 022\numask 037", "two >&2"]
     ended = host.sh('echo "$ONE"; pwd; umask', startup=startup)
