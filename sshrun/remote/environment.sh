@@ -97,7 +97,6 @@ venv_prepare() { # the exit code of what failed
       rm -f .venv/sshrun/ready
       venv_install
     else
-      rm -f .venv/sshrun/ready
       venv_make && venv_install
     fi
   fi
@@ -120,20 +119,18 @@ python_base() { # PROGRAM
   "$1" -c 'import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))' 2>/dev/null
 }
 
-# Everything but our own folder goes, and an empty environment comes.
+# An empty environment in place of the one that is there, which may have taken an hour to fill: it goes only when it is
+# known that another can come.
 venv_make() {
   this_machine
-  for venv_entry in .venv/* .venv/.[!.]* .venv/..?*; do
-    [ "$venv_entry" = .venv/sshrun ] || rm -rf -- "$venv_entry"
-  done
   venv_program=${venv_python:-python3}
   if has uv; then
     [ -n "$venv_python" ] || has python3 || venv_program=3 # uv fetches one
-    # --seed: startup commands may say "pip". Fetching it is all that can fail where there is no index.
-    if uv venv -q --allow-existing --seed --python "$venv_program" .venv 2>/dev/null; then
-      return
-    fi
-    uv venv -q --allow-existing --python "$venv_program" .venv || {
+    uv venv -q --allow-existing --python "$venv_program" .venv/sshrun/trial && venv_clear && {
+      # --seed: startup commands may say "pip". Fetching it is all that can fail where there is no index.
+      uv venv -q --allow-existing --seed --python "$venv_program" .venv 2>/dev/null ||
+        uv venv -q --allow-existing --python "$venv_program" .venv
+    } || {
       venv_code=$?
       note ".venv could not be made with uv and the Python \"$venv_program\": what uv said is in the log"
       return "$venv_code"
@@ -150,11 +147,19 @@ venv_make() {
     note "$venv_program on $this_name cannot make virtual environments (it lacks ensurepip): apt install $venv_package there, or set create_venv: false"
     return 1
   }
+  venv_clear
   "$venv_program" -m venv .venv || {
     venv_code=$?
     note ".venv could not be made with $venv_program: what it said is in the log"
     return "$venv_code"
   }
+}
+
+venv_clear() { # everything but our own folder
+  rm -f .venv/sshrun/ready
+  for venv_entry in .venv/sshrun/trial .venv/* .venv/.[!.]* .venv/..?*; do
+    [ "$venv_entry" = .venv/sshrun ] || rm -rf -- "$venv_entry"
+  done
 }
 
 # Ends with the marker. Where pip failed of its own accord the environment is whole, if not what was wanted: it holds

@@ -244,6 +244,18 @@ def test_python_that_is_not_there_is_said(builder) -> None:
 
 
 @ONE_SHELL
+@pytest.mark.parametrize("with_uv", [False, True])
+def test_environment_outlives_the_name_of_a_python_that_is_not_there(builder, with_uv) -> None:
+    """What a slip in a setting would cost is an hour of downloads."""
+    path = f"{Path(uv.find_uv_bin()).parent}:{builder.path}" if with_uv else builder.path
+    builder.run("true", "first==1.0", path=path)
+    made = builder.stamp()
+    assert builder.run("true", "first==1.0", path=path, python="/no/such/python")[0] != "0"
+    assert builder.run(VERSIONS, "first==1.0", path=path)[:2] == ("0", f"1.0 {builder.venv}\n")
+    assert builder.stamp() == made
+
+
+@ONE_SHELL
 def test_missing_ensurepip_is_said_with_the_package_to_install(builder) -> None:
     bare = builder.host.home / "bare"
     bare.mkdir()
