@@ -70,7 +70,7 @@ class SshMixin:
     """What to run instead, for example `"torchrun {model}.py {command} {args}"`."""
 
     ssh_python: str | None = None
-    """The Python on the host that the virtual environment is made with, for example `"python3.11"`."""
+    """The host's Python that the virtual environment is made with: `"python3.11"`, `"3.11"`, `"~/conda/bin/python"`."""
 
     ssh_wheels: bool | None = None
     """Whether packages are collected here and sent, for a host without internet. Default: false."""

@@ -127,6 +127,7 @@ def runner_for_program(argv: Sequence[str]) -> Runner:
 def _python(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """`python` is the virtual environment's, or what the host has; the setting counts where none is made with it."""
     program = settings.python.value if settings.python and not settings.create_venv.value else "python"
+    program = f"python{program}" if program[:1].isdecimal() else program  # "3.11", as environment.sh takes it
     name = os.path.basename(path)
     return (program, f"./{name}" if name.startswith("-") else name, *args)
 

@@ -45,12 +45,21 @@ venv_asked() { # FOLDER -> $venv_python, $venv_wheels, $venv_wanted; 1 if none i
   {
     IFS= read -r venv_wanted
     decode "$venv_wanted"
-    venv_python=$decoded
+    venv_named "$decoded"
     ! IFS= read -r venv_line || { decode "$venv_line" && venv_wheels=$decoded; }
   } <"$1/venv"
   while IFS= read -r venv_line; do
     venv_wanted=$venv_wanted$newline$venv_line
   done <"$1/requirements"
+}
+
+# "~/conda/bin/python" and "3.11" are what people write: no shell sees the former, and only uv knows the latter.
+venv_named() { # PYTHON -> $venv_python
+  venv_python=$1
+  case $1 in
+  \~/*) venv_python=$HOME${1#\~} ;;
+  [0-9]*) has uv || ! has "python$1" || venv_python=python$1 ;;
+  esac
 }
 
 venv_ours() { # or nobody's
@@ -268,7 +277,8 @@ venv_unlock() { # a job's process goes on as the command, so it would look like 
 
 # Asked before the start, where wheels are to come from the client: what they must fit, unless nothing has changed.
 serve_wheels() { # PYTHON REQUIREMENT...
-  venv_python=$1 venv_wanted=
+  venv_wanted=
+  venv_named "$1"
   for venv_line; do
     encode "$venv_line"
     venv_wanted=$venv_wanted$newline$encoded

@@ -236,6 +236,18 @@ def test_another_name_for_the_same_python_makes_nothing_anew(builder) -> None:
     assert builder.stamp() == made
 
 
+@pytest.mark.parametrize("kind", ["version", "home"])
+def test_python_may_be_named_by_its_version_and_from_home(builder, kind) -> None:
+    (builder.host.home / "my python").symlink_to(PYTHON)
+    python = sysconfig.get_python_version() if kind == "version" else "~/my python"
+    assert builder.run(VERSIONS, "first==1.0", python=python) == ("0", f"1.0 {builder.venv}\n", "")
+    session = builder.host.session(f"PATH={builder.path}; export PATH; cd")
+    session.request("place", str(builder.work))
+    session.request("wheels", python, "first==2.0")
+    replies = list(session.replies("folder"))
+    assert replies[-2].split()[:2] == ["cpython", sysconfig.get_python_version()]
+
+
 def test_python_that_is_not_there_is_said(builder) -> None:
     code, log, notes = builder.run("echo ran", python="python9.9")
     assert (code, log) == ("127", "")

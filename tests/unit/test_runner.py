@@ -54,6 +54,8 @@ def test_the_python_of_the_settings_counts_where_no_virtual_environment_is_made_
     assert runner(tmp_path, "", "train my_model", chosen).argv[0] == "python3.12"
     script = runner_for_script(read_spec(str(tmp_path / "my_model.py")), [], chosen)
     assert script.argv == ("python3.12", "my_model.py")
+    by_version = chosen._replace(python=Sourced("3.12", PLACE))
+    assert runner(tmp_path, "", "train my_model", by_version).argv[0] == "python3.12"
 
 
 def test_a_script_whose_name_looks_like_an_option_is_still_a_file(tmp_path: Path) -> None:
