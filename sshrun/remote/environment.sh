@@ -157,7 +157,8 @@ venv_make() {
     return 1
   }
   venv_clear
-  "$venv_program" -m venv .venv || {
+  # By its own name: where .venv is a link, to a larger disk for instance, Python's venv refuses.
+  "$venv_program" -m venv "$(cd .venv && pwd -P)" || {
     venv_code=$?
     note ".venv could not be made with $venv_program: what it said is in the log"
     return "$venv_code"

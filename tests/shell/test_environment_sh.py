@@ -227,6 +227,18 @@ def test_folder_that_was_moved_is_noticed(builder) -> None:
 
 
 @ONE_SHELL
+def test_link_to_an_empty_folder_may_stand_in_its_place(builder) -> None:
+    builder.work.mkdir()
+    disk = _made(builder.host.home / "disk")
+    builder.venv.symlink_to(disk)
+    assert builder.run(VERSIONS, "first==1.0")[0] == "0"
+    made = builder.stamp()
+    assert builder.run(VERSIONS, "first==2.0") == ("0", f"2.0 {builder.venv}\n", "")
+    assert builder.stamp() == made
+    assert builder.venv.is_symlink() and (disk / "pyvenv.cfg").exists()
+
+
+@ONE_SHELL
 def test_another_name_for_the_same_python_makes_nothing_anew(builder) -> None:
     builder.run("true", "first==1.0", python="python3")
     made = builder.stamp()
