@@ -207,8 +207,8 @@ venv_pip() {
   if has uv; then
     uv pip install -q --python .venv/bin/python "$@"
   else
-    # A pip.conf or a variable that says "--user" would make pip refuse.
-    PIP_USER=0 .venv/bin/python -m pip install -q --disable-pip-version-check --no-input "$@"
+    # A pip.conf or a variable that says "--user" would make pip refuse; and the others lead to another place.
+    PIP_USER=0 PIP_PREFIX='' PIP_TARGET='' .venv/bin/python -m pip install -q --disable-pip-version-check --no-input "$@"
   fi
 }
 

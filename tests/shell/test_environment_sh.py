@@ -239,6 +239,14 @@ def test_link_to_an_empty_folder_may_stand_in_its_place(builder) -> None:
 
 
 @ONE_SHELL
+@pytest.mark.parametrize("name", ["PIP_PREFIX", "PIP_TARGET", "PIP_USER"])
+def test_pip_installs_into_it_whatever_else_the_host_tells_pip(builder, name) -> None:
+    value = "1" if name == "PIP_USER" else str(builder.host.home / "elsewhere")
+    assert builder.run(VERSIONS, "first==1.0", environment=[f"{name}={value}"])[:2] == ("0", f"1.0 {builder.venv}\n")
+    assert builder.run(VERSIONS, "first==2.0", environment=[f"{name}={value}"])[:2] == ("0", f"2.0 {builder.venv}\n")
+
+
+@ONE_SHELL
 def test_another_name_for_the_same_python_makes_nothing_anew(builder) -> None:
     builder.run("true", "first==1.0", python="python3")
     made = builder.stamp()
