@@ -279,7 +279,6 @@ venv_unlock() { # a job's process goes on as the command, so it would look like 
 # Asked before the start, where wheels are to come from the client: what they must fit, unless nothing has changed.
 serve_wheels() { # PYTHON REQUIREMENT...
   venv_wanted=
-  venv_named "$1"
   for venv_line; do
     encode "$venv_line"
     venv_wanted=$venv_wanted$newline$encoded
@@ -289,12 +288,19 @@ serve_wheels() { # PYTHON REQUIREMENT...
     reply wheels ready
     return
   fi
-  venv_program=${venv_python:-python3}
-  has "$venv_program" || venv_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
-  if [ -z "$venv_python" ] && venv_sound; then venv_program=.venv/bin/python; fi
-  venv_line=$("$venv_program" -c 'import platform, sys, sysconfig
-print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sysconfig.get_platform(), *platform.libc_ver())' 2>/dev/null)
+  venv_line=$(describe_python "$1")
   encode "${state%/hosts/*}/wheels"
   reply wheels "${venv_line:-none}"
   reply folder "$encoded"
 }
+
+describe_python() ( # PYTHON: the one that a job would find, which a profile may bring
+  login_path
+  PATH=$login_path
+  venv_named "$1"
+  venv_program=${venv_python:-python3}
+  has "$venv_program" || venv_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
+  if [ -z "$venv_python" ] && venv_sound; then venv_program=.venv/bin/python; fi
+  "$venv_program" -c 'import platform, sys, sysconfig
+print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sysconfig.get_platform(), *platform.libc_ver())' 2>/dev/null
+)

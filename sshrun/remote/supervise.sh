@@ -53,6 +53,18 @@ login_shell() {
   if has bash; then bash -l "$@"; else sh -l "$@"; fi
 }
 
+# By way of a file: a profile may print, and leave programs behind that hold what it prints to.
+login_path() { # -> $login_path, where a job finds its programs; 1 if a profile ends the shell, or makes it another
+  login_file=$state/path.$$
+  # shellcheck disable=SC2016 # that shell's own
+  login_shell -c 'printf "%s\n" "$PATH" >"$1"; (exit 7)' login "$login_file" </dev/null >/dev/null 2>&1
+  login_status=$?
+  first_line "$login_file"
+  login_path=${line:-$PATH} # a full disk keeps none
+  rm -f "$login_file"
+  [ "$login_status" -eq 7 ]
+}
+
 # The second setsid finds itself leading a group, therefore forks, and returns here. "&" would leave SIGINT and SIGQUIT
 # ignored in the job for good.
 launch() { # FOLDER MODE ID -> $supervisor, the identity of the supervisor, and $launch_warning

@@ -49,3 +49,18 @@ def test_what_the_host_cannot_fetch_is_sent(
     again = sshrun("train", "uses_tiny", seconds=120)
     assert (again.status, again.stdout) == (0, b"tiny says hello\n"), again.stderr
     assert "collecting wheels" not in again.stderr, "the environment is as it should be: nothing is to be collected"
+
+
+def test_wheels_are_for_the_python_that_the_job_will_find(
+    sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login shell of a job has another PATH than the session that asks."""
+    make_wheel(tmp_path / "index", "1.0", "hello")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    (sandbox.home / "bin").mkdir()
+    (sandbox.home / "bin" / "python3").write_text("#!/bin/sh\necho cpython 3.99 linux-x86_64 glibc 2.36\n")
+    (sandbox.home / "bin" / "python3").chmod(0o755)
+    (sandbox.home / ".bash_profile").write_text("PATH=$HOME/bin:$PATH; echo noise; sleep 60 &\n")
+    (tmp_path / "uses_tiny.py").write_text(SPEC)
+    assert "collecting wheels for Python 3.99" in sshrun("train", "uses_tiny").stderr

@@ -48,6 +48,8 @@ class Builder:
         self.venv = self.work / ".venv"
         self.wheels = host.home / "wheels"
         self.path = f"{PYTHON.parent}:{host.path}"
+        for profile in (".profile", ".bash_profile"):  # /etc/profile puts the programs of this machine back
+            (host.home / profile).write_text(f"PATH='{self.path}'\n")
         _wheel(self.wheels, "first", "1.0")
         # Of another size: Python goes by that, and by whole seconds, to see that what it has compiled is outdated.
         _wheel(self.wheels, "first", "2.0", code="# the later one\n")
