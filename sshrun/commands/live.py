@@ -82,7 +82,8 @@ class Live(NamedTuple):
             raise
         job = ended.job
         if job.code is not None and job.phase != "running":
-            console.warn(f"the job ended before its command began, in phase {job.phase}: {code_text(job.code)}")
+            where = f"phase {job.phase}" if job.phase else "a start file of the login shell there: try sshrun doctor"
+            console.warn(f"the job ended before its command began ({code_text(job.code)}), in {where}")
             if job.phase == "environment" and self.task.runner.fits:
                 console.say(self.task.runner.fits)
         elif job.code is not None and job.code != 0:

@@ -44,7 +44,7 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     try:
         asked = time.time()
         session.request("probe", folder)
-        session.request("examine", folder)
+        session.request("examine", folder, settings.python.value if settings.python else "")
         for last in ("done", "done"):
             for reply in session.replies(last):
                 if reply.word == "fact" and reply.values.startswith("folder "):
@@ -62,7 +62,7 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield _sessions(connection)
     session.close()
     yield _sftp(connection)
-    yield _detaching(connection, facts)
+    yield _detaching(connection, facts) if "profile" in facts else _no_login_shell()
     yield _gpus(facts)
     yield _clock(facts, asked, answered)
     yield _job(connection.host, seen)
@@ -102,6 +102,12 @@ def _shell(facts: Mapping[str, str], session: Session) -> Finding:
     return ok("shell", f"{shell}; jobs run in a bash login shell")
 
 
+def _no_login_shell() -> Finding:
+    text = "a start file of the login shell ends it, or makes it another program, before a job can begin"
+    fix = "first line there of ~/.bash_profile or ~/.profile: case $- in *i*) ;; *) return ;; esac"
+    return failure("profile", text, fix)
+
+
 def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     tools = facts.get("tools", "").split()
     yield ok("tools", " ".join(tools))
@@ -116,6 +122,9 @@ def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
         yield ok("python", ", ".join(filter(None, (facts["uv"], python))))
     elif not settings.create_venv.value:
         yield ok("python", f"{python or 'none'}, and create_venv is off")
+    elif not python and settings.python:
+        text = f"no {settings.python.value!r} and no uv there: no virtual environment can be made"
+        yield warning("python", text, f"name one that is there: {settings.python.origin}")
     elif not python:
         text = "no python3 and no uv there: no virtual environment can be made"
         yield warning("python", text, "there: apt-get install python3-venv; or here: create_venv: false")

@@ -1,6 +1,6 @@
 # What a doctor asks: could a job live here? Nothing of it stays.
 
-serve_examine() { # FOLDER: where a job would run
+serve_examine() { # FOLDER PYTHON: where a job would run, and with what
   fact clock "$(date +%s 2>/dev/null)"
   fact shell "${SHELL:-unknown}"
   examine_folder home "${HOME:-/nonexistent}"
@@ -11,9 +11,15 @@ serve_examine() { # FOLDER: where a job would run
   *) examine_work=$HOME/$1 ;;
   esac
   examine_folder work "$examine_work"
-  has python3 && fact python "$(python3 --version 2>&1 | head -n 1)"
-  has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && fact venv yes
-  has uv && fact uv "$(uv --version 2>/dev/null | head -n 1)"
+  login_path && fact profile good
+  (
+    PATH=$login_path
+    venv_named "$2"
+    examine_python=${venv_python:-python3}
+    has "$examine_python" && fact python "$("$examine_python" --version 2>&1 | head -n 1)"
+    has "$examine_python" && "$examine_python" -c 'import ensurepip, venv' 2>/dev/null && fact venv yes
+    has uv && fact uv "$(uv --version 2>/dev/null | head -n 1)"
+  )
   has nvidia-smi && fact gpu "$(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>&1 | tr '\n' ';')"
   has loginctl && fact linger "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)"
   has busctl && fact kills "$(busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \

@@ -341,12 +341,36 @@ def test_skewed_clock(look: Look, start_sandbox: Callable[..., Sandbox], tmp_pat
 def test_no_rsync_and_no_python_there(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     path = tools_without(tmp_path / "bin", "rsync", "uv")
     sandbox = start_sandbox(environment={"PATH": path})
+    (sandbox.home / ".bash_profile").write_text(f"PATH='{path}'\n")
     found = look(sandbox)
     assert found.status == 0
     assert "no rsync there" in found["rsync"].text
     assert found["python"].verdict == "warning"
     assert "create_venv: false" in found["python"].fix
     assert look(sandbox, create_venv=False)["python"].verdict == "ok"
+
+
+def test_the_python_of_a_job_is_looked_at(look: Look, sandbox: Sandbox) -> None:
+    """The one that the profile brings, or the settings name."""
+    script(sandbox.home / "bin" / "python3", "echo Python 3.99.0")
+    (sandbox.home / ".bash_profile").write_text("echo noise; PATH=$HOME/bin:/usr/bin:/bin\n")
+    assert look(sandbox)["python"].text == "Python 3.99.0"
+    found = look(sandbox, python="python3.98")
+    assert (found.status, found["python"].verdict) == (0, "warning")
+    assert "no 'python3.98'" in found["python"].text
+    assert "ssh.python" in found["python"].fix
+    script(sandbox.home / "bin" / "python3.98", "echo Python 3.98.1")
+    assert look(sandbox, python="3.98")["python"].text == "Python 3.98.1"
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exec /bin/sh"])
+def test_profile_that_lets_no_job_begin(look: Look, sandbox: Sandbox, end: str) -> None:
+    (sandbox.home / ".bash_profile").write_text(f"{end}\n")
+    found = look(sandbox)
+    assert (found.status, found.failures()) == (255, {"profile"})
+    first_line = found["profile"].fix.split(": ", 1)[1]
+    (sandbox.home / ".bash_profile").write_text(f"{first_line}\n{end}\n")
+    assert look(sandbox).status == 0
 
 
 def test_graphics_card_whose_driver_is_gone(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:

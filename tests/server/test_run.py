@@ -147,6 +147,14 @@ def test_a_failing_startup_command_is_the_jobs_end_and_shutdown_commands_run(
     assert (sandbox.home / "goodbye").exists()
 
 
+def test_a_profile_that_lets_no_job_begin_is_named(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
+    (sandbox.home / ".bash_profile").write_text("exec /bin/sh\n")
+    write_spec(tmp_path, "touch began")
+    finished = sshrun("train", "my_model")
+    assert finished.status == 1
+    assert "(exit 1), in a start file of the login shell there: try sshrun doctor" in finished.stderr
+
+
 def test_a_download_that_is_missing_holds_the_shutdown_commands_back_once(
     sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path
 ) -> None:
