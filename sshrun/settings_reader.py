@@ -59,6 +59,12 @@ SHELL_NAMES = frozenset(
     )
 )
 
+# What pip would look for on the host.
+_PIP_OPTIONS = {
+    "-c": "a file here: upload_files sends it, PIP_CONSTRAINT and UV_CONSTRAINT in environment name it",
+    "-e": "a folder here: use upload_files, and pip in startup_cmds",
+}
+
 _NESTED = 10  # requirements files that name one another
 
 
@@ -237,7 +243,7 @@ class Reader:
         if option == "-r":
             return self._requirements_file(line, os.path.join(folder, os.path.expanduser(value)), depth)
         if option:
-            self._problem_at(line.origin, f"{option} names a file that the host does not have; use -r FILE")
+            self._problem_at(line.origin, f"{option} names {_PIP_OPTIONS[option]}")
             return []
         return [line]
 

@@ -167,7 +167,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
         "user_settings.yaml:14 ssh.transfer: one of rsync, tar, scp is needed",
         "user_settings.yaml:15 ssh.archive: a path inside the working directory is needed, such as out.zip",
         f"user_settings.yaml:16 ssh.requirements[0]: {user_file.parent}/missing.txt: No such file or directory",
-        "user_settings.yaml:16 ssh.requirements[1]: -e names a file that the host does not have; use -r FILE",
+        "user_settings.yaml:16 ssh.requirements[1]: -e names a folder here: use upload_files, and pip in startup_cmds",
     ]
 
 
