@@ -259,8 +259,11 @@ class Reader:
             return []
         lines: list[Sourced[str]] = []
         unfinished = ""
-        for number, written in enumerate(text.splitlines(), 1):
-            if written.endswith("\\"):
+        # As pip reads it: a comment ends what goes before it, and so does the end of the file.
+        for number, written in enumerate([*text.splitlines(), ""], 1):
+            if written.lstrip().startswith("#"):
+                written = ""
+            elif written.endswith("\\"):
                 unfinished += written[:-1]
                 continue
             requirement = f" {unfinished}{written}".split(" #")[0].strip()

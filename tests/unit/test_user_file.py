@@ -239,6 +239,16 @@ def test_files_are_relative_to_the_settings_file(user_file: Path, monkeypatch: p
     assert str(layer.requirements[1].origin) == "s.txt:1 ssh.requirements[0]"
 
 
+def test_requirements_are_not_lost_behind_a_backslash(user_file: Path) -> None:
+    (user_file.parent / "r.txt").write_text("# off \\\nrich\nnumpy \\\n  >=1\ntorch \\\n# last\nscipy \\")
+    assert values(load(user_file, "ssh: {requirements: [-r r.txt]}").requirements) == [
+        "rich",
+        "numpy   >=1",
+        "torch",
+        "scipy",
+    ]
+
+
 def test_requirements_that_name_one_another_are_a_problem(user_file: Path) -> None:
     (user_file.parent / "r.txt").write_text("-r r.txt")
     assert "too often" in load(user_file, "ssh: {requirements: [-r r.txt]}").problems[0]
