@@ -21,6 +21,8 @@ APART = 0.5  # seconds without a connection: logind ends what it ends within a f
 CLOCK = 5  # seconds that a clock may be off; make(1) and rsync(1) compare times of two machines
 LITTLE = 100 << 10  # kilobytes; a virtual environment alone takes more
 
+ELSEWHERE = "environment: [TMPDIR=FOLDER] in the settings"
+
 # How the start file of a shell stays silent where nobody is at a terminal.
 SILENCE = {
     "bash": "~/.bashrc: case $- in *i*) ;; *) return ;; esac",
@@ -44,7 +46,9 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     try:
         asked = time.time()
         session.request("probe", folder)
-        session.request("examine", folder, settings.python.value if settings.python else "")
+        python = settings.python.value if settings.python else ""
+        temporary = {variable.name: variable.value for variable in settings.environment}.get("TMPDIR", "")
+        session.request("examine", folder, python, temporary)
         for last in ("done", "done"):
             for reply in session.replies(last):
                 if reply.word == "fact" and reply.values.startswith("folder "):
@@ -157,7 +161,7 @@ def _folders(facts: Mapping[str, str], folders: Sequence[str]) -> Iterator[Findi
                 text = f"{path}: nothing can be written; jobs keep their state in {facts.get('state', 'no place')}"
                 yield warning(check, text, "see who owns it, and whether it is mounted read-only")
             case "closed":
-                yield warning(check, f"{path}: nothing can be written", "there: export TMPDIR=FOLDER")
+                yield warning(check, f"{path}: nothing can be written", ELSEWHERE)
             case "full":
                 verdict: Verdict = "warning" if name == "temporary" else "failure"
                 yield Finding(
@@ -165,7 +169,7 @@ def _folders(facts: Mapping[str, str], folders: Sequence[str]) -> Iterator[Findi
                 )
             case "noexec":
                 text = f"{path} is mounted noexec: no program can run from it"
-                fix = "there: export TMPDIR=FOLDER" if name == "temporary" else "name another: --host HOST/PATH"
+                fix = ELSEWHERE if name == "temporary" else "name another: --host HOST/PATH"
                 yield warning(check, text, fix)
             case _ if kilobytes is not None and kilobytes < LITTLE:
                 yield warning(check, f"{path}{room}", f"there: du -xh {path} | sort -h | tail")

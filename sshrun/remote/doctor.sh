@@ -1,10 +1,10 @@
 # What a doctor asks: could a job live here? Nothing of it stays.
 
-serve_examine() { # FOLDER PYTHON: where a job would run, and with what
+serve_examine() { # FOLDER PYTHON TMPDIR: where a job would run, and with what
   fact clock "$(date +%s 2>/dev/null)"
   fact shell "${SHELL:-unknown}"
   examine_folder home "${HOME:-/nonexistent}"
-  examine_folder temporary "${TMPDIR:-/tmp}"
+  examine_folder temporary "${3:-${TMPDIR:-/tmp}}"
   case $1 in
   '' | .) examine_work=$HOME ;;
   /*) examine_work=$1 ;;

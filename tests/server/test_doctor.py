@@ -388,6 +388,16 @@ def test_working_directory_that_cannot_be_made(look: Look, sandbox: Sandbox) -> 
     assert "--host HOST/PATH" in found["folder"].fix
 
 
+def test_temporary_folder_of_the_settings(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
+    sandbox = start_sandbox(environment={"TMPDIR": "/dev/null"})
+    found = look(sandbox)
+    assert (found.status, found["temporary"].verdict) == (0, "warning")
+    assert found["temporary"].fix == "environment: [TMPDIR=FOLDER] in the settings"
+    found = look(sandbox, environment=[f"TMPDIR={tmp_path}"])
+    assert found["temporary"].verdict == "ok"
+    assert found["temporary"].text.startswith(str(tmp_path))
+
+
 def test_a_job_that_is_there(look: Look, sshrun: Sshrun, sandbox: Sandbox) -> None:
     assert sshrun("--no-wait", "--", "sleep", "60").status == 0
     found = look(sandbox)
