@@ -608,6 +608,12 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
             return JobIsThere(f"{host}: another client was faster", "sshrun status")
         case "discarded":
             return JobIsThere(f"{host}: job {values} was discarded by --force from elsewhere", "sshrun status")
+        case "passed":
+            job, _, other = values.partition(" ")
+            return JobIsThere(
+                f"{host}: job {job} was retrieved by another client, and it is the turn of job {other or 'another'}",
+                f"sshrun logs {job} shows what it printed",
+            )
         case "nothing":
             return NothingThere(f"{host}: job {values} is not there any more")
         case "folder":

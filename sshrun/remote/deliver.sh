@@ -9,15 +9,26 @@ serve_attach() {
 # A session that did not start the job: from here on it stands in the job's working directory.
 serve_enter() { # ID
   [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
-  refuse_discarded "$1"
+  refuse_passed "$1"
   enter_folder "$1" || refuse folder "$place"
   encode "$place"
   reply placed "$encoded"
 }
 
-# The folder may be another job's by now, and its shutdown commands would end that one's machine.
+# The folder may be another job's by now: what lies in it is not to be taken for this one's results.
+refuse_passed() { # ID
+  refuse_discarded "$1"
+  has_turn "$1" || refuse passed "$1" "$holder"
+}
+
 refuse_discarded() { # ID
   [ ! -e "$state/jobs/$1/forced" ] || refuse discarded "$1"
+}
+
+# A client that was away for long may come back when another one has retrieved this job, and begun a new one.
+has_turn() { # ID
+  top_slot
+  [ "$holder" = "$1" ]
 }
 
 enter_folder() { # ID
@@ -72,13 +83,14 @@ serve_hold() { # ID
   reply held "$1"
 }
 
-# Everything is safely there. The commands of the first release count; they run detached, like the job itself.
+# Everything is safely there. The commands of the first release count; they run detached, like the job itself, and never
+# on a machine that is another job's by now.
 serve_release() { # ID COMMAND...
   release_id=$1
   release_folder=$state/jobs/$1
   refuse_discarded "$1"
   shift
-  if [ $# -gt 0 ] && [ ! -e "$release_folder/shutdown/commands" ]; then
+  if [ $# -gt 0 ] && has_turn "$release_id" && [ ! -e "$release_folder/shutdown/commands" ]; then
     job_state "$release_folder"
     {
       mkdir -p "$release_folder/shutdown" &&
@@ -96,7 +108,8 @@ serve_release() { # ID COMMAND...
   # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
   # listens any more, SIGPIPE must not end us before they have begun.
   (reply released "$release_id")
-  [ ! -e "$release_folder/shutdown/commands" ] || launch "$release_folder/shutdown" shutdown "$release_id"
+  [ -e "$release_folder/shutdown/commands" ] && has_turn "$release_id" || return 0
+  launch "$release_folder/shutdown" shutdown "$release_id"
 }
 
 # What each shutdown command ended with.

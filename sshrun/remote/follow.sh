@@ -49,7 +49,12 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   tell_notes "$follow_folder"
   describe "$1"
   [ -n "${3-}" ] || return 0
-  if enter_folder "$1"; then serve_archive "$3" "$4"; else reply archive new; fi
+  # Whoever reads a log slowly comes here late: "new" makes the client ask, and hear whose turn it is.
+  if [ ! -e "$follow_folder/forced" ] && has_turn "$1" && enter_folder "$1"; then
+    serve_archive "$3" "$4"
+  else
+    reply archive new
+  fi
 }
 
 # What the job's preparation has to say to the person: it is no part of the log.

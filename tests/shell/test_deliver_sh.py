@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from sshrun.scripts import Refusal
+
 
 def _log(host, job) -> str:
     log = host.job(job) / "shutdown" / "log"
@@ -136,3 +140,44 @@ def test_small_archive_comes_along_and_a_larger_one_does_not(host) -> None:
     assert session.reply().word == "sent"
     session.request("archive", "a.zip", "3")
     assert session.reply() == ("archive", "new")
+
+
+def test_what_another_job_has_left_in_the_folder_is_not_taken_for_this_ones(host, refusal) -> None:
+    """A laptop that slept comes back when another client has retrieved its job, and started one of its own."""
+    follower, old = host.begin(["sh", "-c", "echo old >a.zip"], archive="a.zip")
+    host.run(["sh", "-c", "echo new >a.zip"], session=_retrieved(host, old))
+    follower.request("follow", old, "0", "a.zip", "100")
+    assert follower.reply() == ("log", "0")
+    host.rest(follower)
+    assert follower.reply() == ("archive", "new"), "to be asked for"
+    follower.request("enter", old)
+    refused = refusal(follower)
+    assert (refused.word, refused.values.split()[0]) == ("passed", old)
+
+
+def test_archive_of_a_job_that_was_discarded_does_not_come_along(host) -> None:
+    follower, old = host.begin(["sh", "-c", "echo old >a.zip; exec sleep 60"], archive="a.zip")
+    follower.request("follow", old, "0", "a.zip", "100")
+    assert follower.reply() == ("log", "0")
+    host.begin(["true"], verb="force")
+    host.rest(follower)
+    assert follower.reply() == ("archive", "new")
+
+
+def test_shutdown_commands_do_not_end_the_machine_of_another_job(host, until) -> None:
+    follower, old = host.begin(["true"])
+    session, new = host.begin(["sleep", "60"], session=_retrieved(host, old))
+    _release(follower, old, f"touch {host.home}/wrong")
+    follower.request("follow", f"{old}/shutdown", "0")
+    with pytest.raises(Refusal):
+        follower.reply()
+    assert host.look(session, new)[1] in ("preparing", "running")
+    assert not (host.home / "wrong").exists()
+
+
+def _retrieved(host, job):
+    """The session of another client, which has brought home what the job has left."""
+    session = host.session()
+    host.follow(session, job)
+    _release(session, job)
+    return session
