@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sshrun.errors import OutputFailed, SshrunError
@@ -89,7 +90,8 @@ class Console:
         """Writes what is still held back of the job's output."""
         self._end_bar()
         if self._filter is not None:
-            _write(1, self._filter.flush())
+            with suppress(Interrupted, OutputFailed):
+                _write(1, self._filter.flush())
 
     def _progress(self, event: Moved) -> None:
         now = time.monotonic()
@@ -209,12 +211,22 @@ def _write(descriptor: int, data: bytes) -> None:
     On stdout a reader that has gone away (a pipe to `head`) ends sshrun, not the job: Interrupted. Raises OutputFailed
     where the output cannot be written, to a full disk for example.
     """
-    try:
-        while data:
+    while data:
+        try:
             data = data[os.write(descriptor, data) :]
-    except OSError as error:
-        if descriptor != 1:
-            return
-        if error.errno in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
-            raise Interrupted(signal.SIGPIPE) from None
-        raise OutputFailed("standard output", error) from error
+        except BlockingIOError:  # whoever shares the pipe or the terminal has made it so
+            _wait_for_room(descriptor)
+        except OSError as error:
+            if descriptor != 1:
+                return
+            if error.errno in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
+                raise Interrupted(signal.SIGPIPE) from None
+            raise OutputFailed("standard output", error) from error
+
+
+def _wait_for_room(descriptor: int) -> None:
+    import select
+
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    room.poll()

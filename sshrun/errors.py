@@ -109,5 +109,7 @@ class TransferFailed(RemoteError):
 class OutputFailed(RemoteError):
     """What the job prints cannot be shown or kept here (a full disk, a folder of somebody else's); it goes on."""
 
-    def __init__(self, place: str, error: OSError) -> None:
-        super().__init__(f"{place}: {error.strerror}", "make room here; a job that runs goes on: sshrun --resume")
+    def __init__(
+        self, place: str, error: OSError, hint: str = "make room here; a job that runs goes on: sshrun --resume"
+    ) -> None:
+        super().__init__(f"{place}: {error.strerror}", hint)

@@ -23,7 +23,8 @@ class Record:
         self._descriptor: int | None = None
 
     def make(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _writing(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def begun(self) -> bool:
@@ -108,10 +109,16 @@ def records() -> Iterator[Record]:
     """All records, the latest first."""
     try:
         names = sorted(os.listdir(jobs_folder()), reverse=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:
         yield Record(name)
+
+
+def prepare() -> None:
+    """Sees to it that records can be kept, as long as there is no job yet. Raises OutputFailed."""
+    with _writing(jobs_folder(), "what comes of a job is kept there: make it a folder of yours"):
+        jobs_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def prune(keep: int = KEEP) -> None:
@@ -124,8 +131,8 @@ def prune(keep: int = KEEP) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, *hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputFailed(str(path), error) from error
+        raise OutputFailed(str(path), error, *hint) from error

@@ -10,7 +10,7 @@ from sshrun.errors import JobIsThere
 from sshrun.interrupts import Interrupted, Interrupts
 from sshrun.job import Job, Started, code_text, new_id
 from sshrun.link import Link, Steps
-from sshrun.records import Record, prune
+from sshrun.records import Record, prepare, prune
 
 if TYPE_CHECKING:
     from sshrun.console import Console
@@ -29,6 +29,7 @@ class Live(NamedTuple):
         """Starts the job and sees it through; returns its code. Raises JobIsThere and what `jobs` may raise."""
         plan = self.task.start(new_id(), discard=discard, clean=clean)
         record = Record(plan.id)
+        prepare()
         prune()
         steps = jobs.run(self.link, plan, record, self.interrupts)
         return self._see_through(plan.id, self._clean_when_started(steps) if clean else steps, record)
@@ -36,6 +37,7 @@ class Live(NamedTuple):
     def leave(self, *, discard: bool, clean: bool) -> int:
         """Starts the job and leaves it to the host; returns 0. Raises as `start` does."""
         plan = self.task.start(new_id(), discard=discard, clean=clean)
+        prepare()
         prune()
         self.console.play(jobs.start(self.link, plan))
         Record(plan.id).write_facts(plan.facts)

@@ -48,6 +48,11 @@ def test_a_key_that_is_rejected(sshrun: Sshrun, sandbox: Sandbox) -> None:
     assert sandbox.logins() == 0
 
 
+def test_nowhere_to_keep_what_comes_of_a_job(sshrun: Sshrun, home: Path) -> None:
+    (home / ".sshrun" / "jobs").touch()
+    one_line(sshrun("--", "true"), 255, ".sshrun/jobs: File exists", "a folder of yours")
+
+
 def test_a_key_that_is_not_there(sshrun: Sshrun, tmp_path: Path) -> None:
     one_line(sshrun("-i", tmp_path / "nothing", "--", "true"), 2, "nothing")
 

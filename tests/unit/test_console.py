@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from sshrun.console import Console, JsonConsole
-from sshrun.errors import SettingsError, UsageError
+from sshrun.errors import OutputFailed, SettingsError, UsageError
 from sshrun.interrupts import Interrupted
 from sshrun.job import Described, Event, Job, Logged, Moved, Said, Started, Warned
 
@@ -113,3 +115,50 @@ def test_a_reader_that_has_gone_away_is_an_interrupt() -> None:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(write_end)
+
+
+@contextmanager
+def stdout_is(descriptor: int) -> Iterator[None]:
+    stdout = os.dup(1)
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(descriptor)
+
+
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize("make", [Console, JsonConsole])
+def test_a_disk_that_is_full_is_an_error_to_be_told(make: type[Console]) -> None:
+    with stdout_is(full()), pytest.raises(OutputFailed, match="standard output: No space left on device"):
+        make().show(Logged(b"x", 0))
+
+
+def test_an_error_that_no_program_can_read_is_told_to_the_person(capfd: pytest.CaptureFixture[str]) -> None:
+    with stdout_is(full()):
+        JsonConsole().fail(UsageError("wrong", "right"))
+    assert capfd.readouterr().err == "sshrun: wrong (right)\n"
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    sizes: list[int] = []
+
+    def read() -> None:
+        while data := os.read(reading, 1 << 16):
+            sizes.append(len(data))
+
+    reader = threading.Thread(target=read)
+    with stdout_is(writing):
+        written = os.write(1, b"x" * (1 << 20))  # it is full
+        reader.start()
+        Console().show(Logged(b"x" * 1_000_000, 0))
+    reader.join()
+    os.close(reading)
+    assert sum(sizes) == written + 1_000_000

@@ -3,8 +3,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from sshrun.errors import OutputFailed
 from sshrun.job import Facts
-from sshrun.records import Record, jobs_folder, prune, records
+from sshrun.records import Record, jobs_folder, prepare, prune, records
 
 
 def test_what_two_clients_write_to_one_log_is_there_once(home: Path) -> None:
@@ -47,6 +50,25 @@ def test_facts_that_are_none_count_as_empty(home: Path) -> None:
     record.write("facts", "[1")
     assert record.facts() == Facts()
     assert Record("b").facts() == Facts()
+
+
+def test_a_disk_that_is_full_is_an_error_to_be_told(home: Path) -> None:
+    record = Record("a")
+    record.make()
+    record.log.symlink_to("/dev/full")
+    with pytest.raises(OutputFailed, match="a/log: No space left on device"):
+        record.write_log(b"line\n", 0)
+    record.close()
+
+
+def test_a_home_that_is_no_folder_holds_no_records(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("HOME", str(home / "file"))
+    assert list(records()) == []
+    with pytest.raises(OutputFailed, match=r"file/\.sshrun/jobs: Not a directory"):
+        prepare()
+    with pytest.raises(OutputFailed, match="Not a directory"):
+        Record("a").write_facts(Facts())
 
 
 def test_the_latest_comes_first_and_the_oldest_goes(home: Path) -> None:
