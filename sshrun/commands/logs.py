@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, BinaryIO
 
 from sshrun.commands.host import at_host
 from sshrun.errors import NothingThere, RemoteError, SettingsError, UsageError
@@ -12,6 +13,8 @@ from sshrun.records import Record, records
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
     from sshrun.console import Console
+
+BLOCK = 1 << 18  # bytes of a copy that are read at once
 
 
 def logs(arguments: Arguments, console: Console) -> int:
@@ -63,12 +66,28 @@ def _copy(wanted: str, host: str) -> Record | None:
 
 
 def _show(copy: Record, lines: int | None, console: Console) -> None:
-    offset = 0
     with copy.log.open("rb") as file:
-        if lines is not None:
-            content = file.read().splitlines(keepends=True)
-            console.show(Logged(b"".join(content[len(content) - min(lines, len(content)) :]), 0))
-            return
-        while chunk := file.read(1 << 18):
+        offset = 0 if lines is None else _start_of_last(lines, file)
+        file.seek(offset)
+        while chunk := file.read(BLOCK):
             console.show(Logged(chunk, offset))
             offset += len(chunk)
+
+
+def _start_of_last(lines: int, file: BinaryIO) -> int:
+    """The byte at which the last `lines` begin. As for tail(1), only a newline ends one: a bar draws with `\\r`."""
+    size = file.seek(0, os.SEEK_END)
+    if lines == 0:
+        return size
+    end = size - 1  # a newline there begins no line
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        block = file.read(end - start)
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            lines -= 1
+            if lines == 0:
+                return start + at + 1
+        end = start
+    return 0

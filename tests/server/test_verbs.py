@@ -74,6 +74,15 @@ def test_logs_shows_the_copy_when_the_host_is_gone(sshrun: Sshrun, host: HostSid
     assert sshrun("-p", "1", "logs", "-n", "1").stdout == b"two\n"
 
 
+def test_the_last_lines_of_the_copy_are_those_of_the_host(sshrun: Sshrun) -> None:
+    script = r"seq 1 70000; printf 'bar 1\rbar 2\r\nlong '; head -c 600000 /dev/zero | tr '\0' x; printf '\nend'"
+    assert sshrun("--", "sh", "-c", script).status == 0
+    for lines in ("0", "1", "2", "3", "4", "60000", "80000"):
+        shown = sshrun("logs", "-n", lines).stdout
+        assert len(shown.split(b"\n")) == max(1, min(int(lines), 70003))
+        assert sshrun("-p", "1", "logs", "-n", lines).stdout == shown
+
+
 def test_stop_ends_every_process_and_leaves_results_and_shutdown_to_retrieve(
     sshrun: Sshrun, sandbox: Sandbox, host: HostSide, tmp_path: Path
 ) -> None:
