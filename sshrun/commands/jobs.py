@@ -32,7 +32,8 @@ def jobs(arguments: Arguments, console: Console) -> int:
     for job_id in sorted({*there, *here}, reverse=True):
         job = there.get(job_id) or _copied(here[job_id])
         state = code_text(job.code) if job.code is not None else job.state
-        if job_id not in there and not here[job_id].retrieved:
+        known = job_id in there or here[job_id].retrieved
+        if not known:
             state = "not retrieved"
         where = "here, there" if job_id in there and job_id in here else "there" if job_id in there else "here"
         began = f"{age_text(time.time() - job.started)} ago" if job.started else ""
@@ -40,8 +41,8 @@ def jobs(arguments: Arguments, console: Console) -> int:
         console.data("  ".join(filter(None, map(visible, (job_id, name, state, where, began, job.facts.title)))))
         console.record(
             {
-                "event": "job", "id": job_id, "host": name, "state": job.state, "code": job.code, "where": where,
-                "started": job.started, "command": job.facts.title,
+                "event": "job", "id": job_id, "host": name, "state": job.state if known else "unknown",
+                "code": job.code, "where": where, "started": job.started, "command": job.facts.title,
             }
         )  # fmt: skip
     return 0

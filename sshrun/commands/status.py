@@ -22,7 +22,7 @@ def status(arguments: Arguments, console: Console) -> int:
         from sshrun import jobs  # while ssh shakes hands
 
         job, usage, tail = console.play(jobs.look(link, LINES))
-    if job is None or job.state == "void":
+    if job is None or job.state == "void" or "discarded" in job.marks:
         console.data(f"{link.host}: no job")
         console.record({"event": "status", "host": link.host, "job": None})
         return 0

@@ -135,6 +135,22 @@ def test_jobs_lists_what_is_here_and_there(sshrun: Sshrun, host: HostSide, home:
     assert (finished.status, finished.stdout) == (0, b"")
 
 
+def test_a_job_that_may_still_run_is_not_listed_as_finished(sshrun: Sshrun, host: HostSide) -> None:
+    job = start(sshrun, host, "--", "sh", "-c", LOOP)
+    listed = events(sshrun("-p", "1", "--json", "jobs"))[-1]
+    assert (listed["id"], listed["state"], listed["code"], listed["where"]) == (job, "unknown", None, "here")
+    assert b"not retrieved" in sshrun("-p", "1", "jobs").stdout
+
+
+def test_a_job_that_was_discarded_is_not_there(sshrun: Sshrun, host: HostSide) -> None:
+    """Whose client was gone before it could take the turn."""
+    start(sshrun, host, "--", "sh", "-c", LOOP)
+    assert sshrun("stop").status == 0
+    (host.latest() / "discarded").touch()
+    assert sshrun("status").stdout == b"sandbox: no job\n"
+    assert sshrun("--resume").status == 2
+
+
 def test_old_jobs_are_pruned_but_never_one_that_is_not_retrieved(sshrun: Sshrun, host: HostSide, home: Path) -> None:
     assert sshrun("--", "true").status == 0
     template = host.latest()
