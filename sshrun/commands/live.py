@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sshrun import jobs
 from sshrun.errors import JobIsThere
 from sshrun.interrupts import Interrupted, Interrupts
-from sshrun.job import Job, Started, code_text, new_id
+from sshrun.job import Job, Started, age_text, code_text, new_id
 from sshrun.link import Link, Steps
 from sshrun.records import Record, prepare, prune
 
@@ -64,7 +64,7 @@ class Live(NamedTuple):
         if record.retrieved:
             return retrieved_before(self.link, job, record, self.console)
         if not job.over and not wait:
-            age = f" for {time.time() - job.started:.0f} s" if job.started else ""
+            age = f" for {age_text(time.time() - job.started)}" if job.started else ""
             raise JobIsThere(
                 f"{self.link.host}: job {job.id} ({job.facts.title}) is {job.state}{age}",
                 "sshrun --resume waits for it",

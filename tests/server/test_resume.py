@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,13 @@ def test_no_wait_tells_of_a_running_job_and_retrieves_a_finished_one(
     finished = sshrun("--resume", "--no-wait", "train", "my_model")
     assert (finished.status, finished.stdout) == (0, b"line 1\nline 2\nline 3\n")
     assert (tmp_path / "my_model.zip").exists()
+
+
+def test_age_is_told_by_the_clock_of_a_host_that_may_be_ahead(sshrun: Sshrun, host: HostSide) -> None:
+    assert sshrun("--no-wait", "--", "sleep", "600").status == 0
+    for ahead, age in ((600, "0 s"), (-2 * 86400 - 60, "2 d 0 h")):
+        (host.latest() / "started").write_text(f"{time.time() + ahead:.0f}\n")
+        assert f" for {age} (" in sshrun("--resume", "--no-wait").stderr
 
 
 def test_another_command_is_refused_and_the_job_named(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
