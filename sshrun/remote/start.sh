@@ -31,9 +31,10 @@ claim_is_stale() { # FOLDER
   [ "$job_state" = claimed ] && void_stale_claim "$1"
 }
 
+# A first try of the same client may have taken the turn meanwhile: its job, if it has begun, is nobody's to remove.
 refuse_busy() { # ID
   describe "$holder"
-  rm -rf -- "$state/jobs/$1"
+  ! void_claim "$state/jobs/$1" || rm -rf -- "$state/jobs/$1"
   refuse busy
 }
 

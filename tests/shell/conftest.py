@@ -225,6 +225,29 @@ def until() -> Callable[[Callable[[], object]], object]:
 
 
 @pytest.fixture
+def hold(host: Host) -> Iterator[Callable[[str, str], Callable[[], None]]]:
+    """Makes a program of the host wait where its last argument has a certain end; returns what lets it go on.
+
+    While it waits there is a file "held" in the home folder.
+    """
+    gate = host.home / "gate"
+
+    def hold_back(program: str, end: str) -> Callable[[], None]:
+        path = host.tools / program
+        real = f"{_required('busybox')} {program}" if host.shell == "busybox" else _required(program)
+        path.unlink(missing_ok=True)
+        path.write_text(
+            f'#!{host.tools}/sh\nfor last; do :; done\ncase $last in *{end}) [ -e {gate} ] || : >{host.home}/held; '
+            f'while [ ! -e {gate} ]; do sleep 0.05; done ;; esac\nexec {real} "$@"\n'
+        )
+        path.chmod(0o755)
+        return gate.touch
+
+    yield hold_back
+    gate.touch()
+
+
+@pytest.fixture
 def refusal() -> Callable[[Session], Refusal]:
     """The refusal with which a session ends."""
 

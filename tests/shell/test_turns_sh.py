@@ -62,6 +62,22 @@ def test_a_start_that_is_tried_again_finds_its_own_job(host) -> None:
     assert (host.home / "runs").read_text() == "ran\n"
 
 
+def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(host, refusal, until, hold) -> None:
+    """The connection was lost, the client tries again, is told that the host is busy: and that moment it is not."""
+    session, other = host.begin(["true"])
+    host.follow(session, other)
+    late, job = host.session(), host.new_id()
+    let_go = hold("stat", f"{other}/log")
+    late.request("claim", job, "9")
+    late.flush()
+    until((host.home / "held").exists)
+    host.release(session, other)
+    host.begin(["sleep", "60"], session=session, job=job)
+    let_go()
+    assert refusal(late).word == "busy"
+    assert host.look(session, job)[1] in ("preparing", "running")
+
+
 def test_host_is_busy_while_a_job_runs_and_until_it_was_retrieved(host, refusal, until) -> None:
     session, job = host.begin(["sleep", "60"])
     other = host.session()
