@@ -69,12 +69,13 @@ serve_place() { # FOLDER
 }
 
 # What the job needs to know, each value on a line as it came: decoded when it is used. A start that was cut off in the
-# middle of this is sent again from its beginning, and once the job has begun nothing is changed any more.
+# middle of this is sent again from its beginning, and once the job has begun nothing is changed any more. It may begin
+# this very moment, by the first try: hence "<>", which writes the same over the same, and never leaves a file empty.
 serve_keep() { # NAME VALUE...
   [ ! -e "$job/id" ] || return 0
   keep_name=$1
   shift
-  if [ $# -gt 0 ]; then printf '%s\n' "$@"; fi 2>/dev/null >"$job/$keep_name" || refuse state "$job cannot be written"
+  if [ $# -gt 0 ]; then printf '%s\n' "$@"; fi 2>/dev/null 1<>"$job/$keep_name" || refuse state "$job cannot be written"
 }
 
 serve_clean() { # ARCHIVE: of an earlier run, or nothing; once the job has begun it may be its own
@@ -90,7 +91,7 @@ serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed 
   if [ ! -e "$job/id" ]; then
     encode "$place"
     {
-      printf '%s\n' "$session_umask" >"$job/umask" && printf '%s\n' "$encoded" >"$job/folder" &&
+      printf '%s\n' "$session_umask" 1<>"$job/umask" && printf '%s\n' "$encoded" 1<>"$job/folder" &&
         if [ -n "$1" ]; then stamp "./$1" >"$job/archive.before"; fi &&
         printf '%s\n' "$program" | write "$job/sshrun.sh"
     } 2>/dev/null || refuse state "$job cannot be written"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(host, refu
     let_go()
     assert refusal(late).word == "busy"
     assert host.look(session, job)[1] in ("preparing", "running")
+
+
+def test_what_is_kept_a_second_time_is_never_seen_empty(host, until) -> None:
+    """By the job, which may begin that moment, when the first try of its client has come so far."""
+    session, job = host.session(), host.new_id()
+    host.claim(session, job)
+    for verb in ["keep"] * 2000 + ["place"]:
+        session.request(verb, *(["command", "sleep", "60"] if verb == "keep" else ["."]))
+    session.flush()
+    kept = host.job(job) / "command"
+    seen = {until(lambda: kept.exists() and kept.read_text())}
+    while not select.select([session.child.stdout], [], [], 0)[0]:
+        seen.add(kept.read_text())
+    assert seen == {"sleep\n60\n"}
 
 
 def test_host_is_busy_while_a_job_runs_and_until_it_was_retrieved(host, refusal, until) -> None:
