@@ -103,6 +103,9 @@ serve_release() { # ID COMMAND...
       refuse state "$release_folder cannot be written"
     }
     rm -f "$release_folder/commands.$$"
+    # A force that began meanwhile would start its job on a machine that these end.
+    [ ! -e "$release_folder/forced" ] || rm -f "$release_folder/shutdown/commands"
+    refuse_discarded "$release_id"
   fi
   mark "$release_folder/retrieved" || refuse state "$release_folder cannot be written"
   # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody

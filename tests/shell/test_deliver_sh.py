@@ -155,6 +155,21 @@ def test_what_another_job_has_left_in_the_folder_is_not_taken_for_this_ones(host
     assert (refused.word, refused.values.split()[0]) == ("passed", old)
 
 
+def test_shutdown_commands_do_not_run_when_a_force_comes_before_them(host, refusal, until, hold) -> None:
+    session, old = host.begin(["true"])
+    host.follow(session, old)
+    follower = host.session()
+    let_go = hold("ln", f"{old}/shutdown/commands")
+    follower.request("release", old, f"touch {host.home}/wrong")
+    follower.flush()
+    until((host.home / "held").exists)
+    (host.job(old) / "forced").touch()  # which is where a force waits for what the job has left
+    let_go()
+    assert refusal(follower).word == "discarded"
+    assert not (host.job(old) / "retrieved").exists()
+    assert not (host.job(old) / "shutdown" / "commands").exists()
+
+
 def test_archive_of_a_job_that_was_discarded_does_not_come_along(host) -> None:
     follower, old = host.begin(["sh", "-c", "echo old >a.zip; exec sleep 60"], archive="a.zip")
     follower.request("follow", old, "0", "a.zip", "100")
