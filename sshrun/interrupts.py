@@ -28,6 +28,7 @@ class Interrupts:
         self.descriptor, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         self.asked = False
+        self.passed_on = False
         self._holding = False
         for number in SIGNALS:
             # What is ignored already (nohup, or "&" in a script) is to stay so.
@@ -49,3 +50,4 @@ class Interrupts:
     def taken(self) -> None:
         """Empties `descriptor`, once what it tells of is being done."""
         os.read(self.descriptor, 64)
+        self.passed_on = True

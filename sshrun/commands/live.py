@@ -80,7 +80,8 @@ class Live(NamedTuple):
             ended = console.play(steps)
         except Interrupted:
             if record.begun:
-                console.say(f"leaving; job {job_id} goes on on {host}: sshrun --resume")
+                fate = "was asked to stop" if self.interrupts.passed_on else "goes on"
+                console.say(f"leaving; job {job_id} {fate} on {host}: sshrun --resume")
             raise
         job = ended.job
         if job.code is not None and job.phase != "running":
