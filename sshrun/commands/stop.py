@@ -21,8 +21,8 @@ def stop(arguments: Arguments, console: Console) -> int:
         job = console.play(jobs.attach(link))
         if "retrieved" in job.marks:
             raise NothingThere(f"{link.host}: no job is there to stop", "sshrun jobs")
-        if not job.over:
-            job = console.play(jobs.stop(link, job.id))
+        # Also of one that is over: a job may have left processes behind, and a lost one all of them.
+        job = console.play(jobs.stop(link, job.id))
         ended = code_text(job.code) if job.code is not None else job.state
         console.say(f"job {job.id} is over ({ended}); sshrun retrieve brings home what is there")
         console.record({"event": "stopped", "id": job.id, "state": job.state, "code": job.code})

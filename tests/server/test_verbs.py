@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,25 @@ def test_stop_ends_every_process_and_leaves_results_and_shutdown_to_retrieve(
     assert sshrun("retrieve").status == 143
     assert (sandbox.home / "goodbye").exists() and (tmp_path / "my_model.zip").read_text() == "half\n"
     assert sshrun("stop").status == 2
+
+
+def test_stop_ends_what_a_job_that_is_over_has_left(sshrun: Sshrun, host: HostSide) -> None:
+    job = start(sshrun, host, "--", "sh", "-c", "setsid sleep 600 & echo up")
+    eventually(lambda: list((host.jobs / job).glob("rc.[0-9]*")))
+    assert host.processes(job)
+    assert sshrun("stop").status == 0
+    assert not host.processes(job)
+    assert sshrun("retrieve").status == 0
+
+
+def test_stop_ends_what_a_lost_job_has_left(sshrun: Sshrun, host: HostSide) -> None:
+    job = start(sshrun, host, "--", "sh", "-c", "echo up; exec sleep 600")
+    os.kill(host.supervisor(job), signal.SIGKILL)
+    eventually(lambda: b"state    lost" in sshrun("status").stdout)
+    finished = sshrun("stop")
+    assert finished.status == 0 and f"job {job} is over (lost)" in finished.stderr
+    assert not host.processes(job)
+    assert sshrun("retrieve").status == 76
 
 
 def test_retrieve_brings_what_is_there_of_a_running_job_and_changes_nothing_else(
