@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sshrun.errors import UsageError
+from sshrun.interrupts import Interrupts
 from sshrun.link import Link
 from sshrun.options import settings_for
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def at_host(arguments: Arguments, console: Console) -> Iterator[Link]:
-    """A link to the host. Raises UsageError, SettingsError."""
+    """A link to the host. Raises UsageError, SettingsError, and Interrupted from here on."""
+    Interrupts()  # so that a signal ends also what runs beside us: ssh, and what moves files
     with running_sandbox(arguments) as sandbox:
         settings = settings_for(arguments, sandbox)
         for warning in settings.warnings:

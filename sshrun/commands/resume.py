@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def resume(arguments: Arguments, console: Console) -> int:
     """Returns the job's code. Raises NothingThere, JobIsThere, and what a run may raise."""
-    interrupts = Interrupts()
     with at_host(arguments, console) as link:
+        interrupts = Interrupts()
         # Imported while ssh shakes hands.
         from sshrun import jobs
         from sshrun.commands.live import Live

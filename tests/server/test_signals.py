@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from installed import SSHRUN, Running, Sshrun
-from specs import HostSide, eventually, write_spec
+from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
 
 # A tree that does not go by itself: it ignores TERM, and a part of it has left its session.
@@ -103,6 +103,21 @@ def test_ctrl_c_while_uploading_leaves_nothing_locked(
     assert not (sandbox.home / "large").exists()
     assert sshrun("--", "true").status == 0
     assert eventually(host.idle)
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_retrieve_that_is_ended_leaves_nothing_running(
+    sshrun: Sshrun, host: HostSide, home: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    write_spec(tmp_path, "truncate -s 1G large", download_files=["large"])
+    assert sshrun("--no-wait", "train", "my_model").status == 0
+    eventually(lambda: list(host.latest().glob("rc.[0-9]*")))
+    running = sshrun.start("retrieve")
+    eventually(lambda: list(tmp_path.glob(".sshrun-part-*/*")))
+    running.press(number)
+    assert running.wait().status == 128 + number
+    eventually(lambda: not [words for words in commands().values() if f"{home}/.sshrun/control" in words])
+    assert not (tmp_path / "large").exists()
 
 
 def test_a_reader_that_goes_away_ends_us_and_not_the_job(sshrun: Sshrun, host: HostSide, tmp_path: Path) -> None:
