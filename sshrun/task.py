@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun import paths
 from sshrun.environment import Environment
-from sshrun.errors import SettingsError
 from sshrun.host import Login
 from sshrun.job import Facts, Job, facts_to_data
 from sshrun.mixin import stand_in
@@ -15,7 +15,7 @@ from sshrun.model import Spec, find_script, find_spec, imported, read_script, re
 from sshrun.options import options, sandbox_login
 from sshrun.plan import Homecoming, Start
 from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
-from sshrun.settings import Settings, merge, merge_for_program
+from sshrun.settings import Layer, Settings, merge, merge_for_program
 from sshrun.settings_files import load_project_file, load_user_file
 from sshrun.sources import Origin, Sourced
 from sshrun.terminal import visible
@@ -124,28 +124,31 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     user = load_user_file()
     said = options(arguments, sandbox)
     spec: Spec | None = None
+    files = _Files()
+    # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
+    uploads = not arguments.resume
     if arguments.verb == "program":
         settings = merge_for_program(said, [load_project_file(os.getcwd()), user])
         runner = runner_for_program(arguments.words)
     elif arguments.verb == "run":
         script, *args = arguments.words
         spec = read_script(find_script(script))
-        settings = merge(said, [*spec.layers, user])
+        files = _files(spec, [*spec.layers, user], uploads=uploads)
+        settings = merge(said, [files.flaws, *spec.layers, user])
         runner = runner_for_script(spec, args, settings)
     else:
         command, model, *args = arguments.words
         spec = read_spec(find_spec(model, user.model_paths))
         if spec.unread:
             spec = imported(spec)
-        settings = merge(said, [*spec.layers, user])
+        files = _files(spec, [*spec.layers, user], uploads=uploads)
+        settings = merge(said, [files.flaws, *spec.layers, user])
         runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
     unrun: tuple[str, ...] = ()
     if sandbox is not None:
         # Nor are they stored with the job: whoever resumes it would run them.
         unrun = _texts(settings.shutdown_cmds)
         settings = settings._replace(login=sandbox_login(sandbox), shutdown_cmds=())
-    # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
-    files = _files(settings._replace(upload_files=()) if arguments.resume else settings, spec)
     of_spec = (*spec.unread, *spec.warnings) if spec else ()
     return Task(
         runner=runner,
@@ -213,41 +216,42 @@ def _confined(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
 
 
 class _Files(NamedTuple):
-    uploads: tuple[paths.Item, ...]
-    downloads: tuple[paths.Pattern, ...]
-    warnings: tuple[str, ...]
+    """`flaws` holds what is wrong with what settings name, to be told together with what is wrong with themselves."""
+
+    uploads: tuple[paths.Item, ...] = ()
+    downloads: tuple[paths.Pattern, ...] = ()
+    warnings: tuple[str, ...] = ()
+    flaws: Layer = Layer()
 
 
-def _files(settings: Settings, spec: Spec | None) -> _Files:
-    """The files to upload, the spec first, and the patterns to download. Raises SettingsError."""
-    folder = spec.folder if spec else os.getcwd()
+def _files(spec: Spec, layers: Sequence[Layer], *, uploads: bool) -> _Files:
+    """The files to upload, the spec first, and the patterns to download."""
     problems: list[str] = []
     warnings: list[str] = []
-    patterns: dict[paths.Pattern, Origin] = {}
-    for entry in settings.upload_files:
-        try:
-            patterns[paths.parse_upload(entry.value)] = entry.origin
-        except ValueError as error:
-            problems.append(f"{entry.origin}: {error}")
-    selection = paths.select_local(list(patterns), folder)
+    in_effect = layers[::-1]
+    named = [entry for layer in in_effect for entry in layer.upload_files] if uploads else []
+    patterns = dict(_parsed(named, paths.parse_upload, problems))
+    selection = paths.select_local(list(patterns), spec.folder)
     for pattern in selection.unmatched:
         origin = patterns[pattern]
-        line = f"{origin}: {pattern.text!r} matches nothing in {folder}"
+        line = f"{origin}: {pattern.text!r} matches nothing in {spec.folder}"
         (problems if origin.layer in ("spec", "script block") else warnings).append(line)
-    downloads: list[paths.Pattern] = []
-    for entry in settings.download_files:
+    named = [entry for layer in in_effect for entry in layer.download_files]
+    downloads = [pattern for pattern, _ in _parsed(named, paths.parse_download, problems)]
+    # The spec always goes along, whatever else is named like it.
+    itself = paths.item(spec.path, os.path.basename(spec.path))
+    items = (itself, *(item for item in selection.items if (item.root, item.name) != (itself.root, itself.name)))
+    return _Files(items, tuple(downloads), (*selection.warnings, *warnings), Layer(problems=tuple(problems)))
+
+
+def _parsed(
+    entries: Sequence[Sourced[str]], parse: Callable[[str], paths.Pattern], problems: list[str]
+) -> Iterator[tuple[paths.Pattern, Origin]]:
+    for entry in entries:
         try:
-            downloads.append(paths.parse_download(entry.value))
+            yield parse(entry.value), entry.origin
         except ValueError as error:
             problems.append(f"{entry.origin}: {error}")
-    if problems:
-        raise SettingsError(problems)
-    items = selection.items
-    if spec:
-        # The spec always goes along, whatever else is named like it.
-        itself = paths.item(spec.path, os.path.basename(spec.path))
-        items = (itself, *(item for item in items if (item.root, item.name) != (itself.root, itself.name)))
-    return _Files(items, tuple(downloads), (*selection.warnings, *warnings))
 
 
 def _texts(entries: tuple[Sourced[str], ...]) -> tuple[str, ...]:

@@ -58,10 +58,11 @@ def test_as_data_they_are_one_error(desk: Desk) -> None:
 
 
 def test_patterns_and_files_that_are_missing_have_their_place_too(desk: Desk) -> None:
-    desk.log_in_as(upload_files=["nothing-*.csv"], download_files=["/etc/passwd"])
+    desk.log_in_as(upload_files=["nothing-*.csv"], download_files=["/etc/passwd"], transfer="ftp")
     desk.write("fit.py", 'class M: pass\nm = M()\nm.ssh_upload_files = [\n  "no.csv",\n  "../x",\n]\n')
     lines = desk("run", "fit.py", status=2).stderr.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert any("ssh.transfer: one of" in line for line in lines)
     assert any(re.search(r"fit.py:4 ssh_upload_files\[0\]: .*no.csv.* matches nothing", line) for line in lines)
     assert any("fit.py:5 ssh_upload_files[1]: " in line for line in lines)
     assert any("ssh.download_files[0]: " in line for line in lines)
