@@ -31,7 +31,7 @@ def dry_run(task: Task, console: Console) -> int:
     key_width = max(len(key) for key, _, _ in rows)
     text_width = min(_WIDEST, max(len(visible(text)) for _, text, _ in rows))
     for key, text, origin in rows:
-        console.data(f"{key:<{key_width}}  {visible(text):<{text_width}}  {origin}")
+        console.data(f"{key:<{key_width}}  {visible(text):<{text_width}}  {visible(str(origin))}")
     console.data("")
     for source, target, size in uploads:
         console.data(f"upload    {visible(target)}  ({size} bytes, from {visible(source)})")

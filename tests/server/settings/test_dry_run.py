@@ -111,6 +111,13 @@ def test_options_are_a_place_too(laid: Desk) -> None:
     assert_nobody_came(laid)
 
 
+def test_no_name_of_a_file_reaches_the_terminal_raw(laid: Desk) -> None:
+    laid.write("fit\x1b]0;x\a.py", "class M: pass\nm = M()\nm.ssh_archive = 'x'\n")
+    finished = laid("-h", "alias", "--dry-run", "run", "fit\x1b]0;x\a.py")
+    assert b"fit\\x1b]0;x\\x07.py:3 ssh_archive" in finished.stdout
+    assert b"\x1b" not in finished.stdout
+
+
 def test_a_script_is_neither_run_nor_sent(laid: Desk) -> None:
     laid.write("fit.py", "open('canary', 'w')\n")
     laid("-h", "alias", "--dry-run", "run", "fit.py")
