@@ -89,7 +89,7 @@ def test_the_strongest_place_wins_variable_by_variable(desk: Desk) -> None:
 
 
 def test_names_that_no_shell_can_set_are_errors_and_no_surprise(desk: Desk) -> None:
-    names = ["UID", "EUID", "PPID", "SHELLOPTS", "RANDOM", "_"]
+    names = ["UID", "EUID", "PPID", "SHELLOPTS", "PIPESTATUS", "RANDOM", "_"]
     desk.log_in_as(environment=dict.fromkeys(names, "1"))
     lines = desk(*SHOW, status=2).stderr.splitlines()
     for name, line in zip(names, lines, strict=True):
