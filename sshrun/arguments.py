@@ -177,8 +177,9 @@ def _checked(arguments: Arguments) -> Arguments:
         raise UsageError("--resume and --force exclude each other", "--resume attaches, --force discards")
     if arguments.verbose and arguments.quiet:
         raise UsageError("-v and -q exclude each other", "leave one of them out")
-    if arguments.sandbox and arguments.host is not None:
-        raise UsageError("--sandbox and --host exclude each other", "the sandbox is a host of its own")
+    for option, value in (("--host", arguments.host), ("--port", arguments.port), ("-i", arguments.identity)):
+        if arguments.sandbox and value is not None:
+            raise UsageError(f"--sandbox and {option} exclude each other", "the sandbox is a host of its own")
     return arguments
 
 

@@ -58,6 +58,8 @@ def test_words_are_sorted(line: str, expected: Arguments) -> None:
         ("-q -v train m", "exclude each other"),
         ("--sandbox -h gpu1 train m", "exclude each other"),
         ("--sandbox -h gpu1 --resume", "exclude each other"),
+        ("--sandbox -p 22 train m", "--sandbox and --port exclude each other"),
+        ("--sandbox train m -i key", "--sandbox and -i exclude each other"),
         ("--resume --force", "exclude each other"),
         ("--dry-run stop", "stop is none"),
         ("--dry-run --resume", "resume is none"),
