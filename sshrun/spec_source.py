@@ -77,6 +77,7 @@ class _SourceReader:
         self.mixin_classes = {"SshMixin"}
         self.mixin_objects: set[str] = set()
         self.modules: set[str] = set()
+        self.imported: set[str] = set()
         self.log_dir: str | None = None
         self.changed_in_functions: set[str] = set()
         self.problems: list[tuple[int, str, str]] = []
@@ -144,7 +145,9 @@ class _SourceReader:
         for alias in statement.names:
             if alias.name == "*":
                 self.names.clear()
-            self.names.pop((alias.asname or alias.name).partition(".")[0], None)
+            name = (alias.asname or alias.name).partition(".")[0]
+            self.names.pop(name, None)
+            self.imported.add(name)
 
     def _imports_within(self, statement: syntax.stmt) -> None:
         """Imports under `if` and `try` count as well; those in functions do not."""
@@ -185,6 +188,7 @@ class _SourceReader:
 
     def _bind(self, name: str, literal: Literal | None, value: syntax.expr) -> None:
         self.names.pop(name, None)
+        self.imported.discard(name)
         if literal is not None:
             if name in self.changed_in_functions:
                 literal.spoil(literal.line)
@@ -236,7 +240,8 @@ class _SourceReader:
                 return
             key = target.attr.removeprefix(_PREFIX)
             before = self.settings.get(key)
-            if before is None and key in LISTS:
+            # An object of another module may have some already.
+            if before is None and key in LISTS and target.value.id not in self.imported:
                 before = Literal([], target.lineno)
             self._set(target.value.id, key, self._sum(before, statement), target.lineno)
         else:

@@ -115,6 +115,7 @@ def test_environments_keep_what_is_written(source: str, value: object) -> None:
         ("files = m.ssh_upload_files\nfiles.append(1)", 1),
         ("def f():\n  files = m.ssh_upload_files\n  files.append(1)", 2),
         ("(A := []).append(1)\nm.ssh_upload_files = A", 2),
+        ("from base import m\nm.ssh_upload_files += ['a']", 2),
     ],
 )
 def test_anything_else_is_left_to_an_import_and_its_line_named(source: str, line: int) -> None:
