@@ -267,7 +267,7 @@ def agent_socket(view: SshView) -> str | None:
         return os.environ.get(named)
     if named.startswith("$"):
         return os.environ.get(named[1:].strip("{}"))
-    return None if named == "none" else _ssh_expanded(named)
+    return None if named == "none" else ssh_expanded(named)
 
 
 def ssh_view(output: bytes) -> SshView:
@@ -282,7 +282,7 @@ def ssh_view(output: bytes) -> SshView:
         return value if value != unset else None
 
     port = first("port", _UNSET_PORT)
-    keys = tuple(_ssh_expanded(key) for key in values.get("identityfile", []) if key != _UNSET_KEY)
+    keys = tuple(ssh_expanded(key) for key in values.get("identityfile", []) if key != _UNSET_KEY)
     return SshView(
         hostname=first("hostname"),
         port=parse_port(port) if port else None,
@@ -291,7 +291,7 @@ def ssh_view(output: bytes) -> SshView:
         # `ControlPath none` is printed as nothing at all.
         control_path=first("controlpath", _UNSET_CONTROL_PATH) if "controlpath" in values else "none",
         identity_agent=first("identityagent"),
-        certificates=tuple(map(_ssh_expanded, values.get("certificatefile", []))),
+        certificates=tuple(map(ssh_expanded, values.get("certificatefile", []))),
         algorithms=first("pubkeyacceptedalgorithms") or "",
         ignored_keywords=tuple(values.get("ignoreunknown", [""])[0].replace(",", " ").split()),
         twice=_TWICE in values.get("sendenv", []),
@@ -426,7 +426,7 @@ def _may_set(keywords: Iterable[str], path: str, folder: str, depth: int = 16) -
     `folder` is what relative Includes in it are relative to: ssh_config(5), Include.
     """
     try:
-        with open(_ssh_expanded(path), encoding="utf-8", errors="replace") as file:
+        with open(ssh_expanded(path), encoding="utf-8", errors="replace") as file:
             lines = file.read().splitlines()
     except OSError:
         return False
@@ -440,7 +440,7 @@ def _may_set(keywords: Iterable[str], path: str, folder: str, depth: int = 16) -
         if depth == 0 or any(character in rest for character in "\"'\\%$[]{}\0"):
             return True
         for pattern in rest.split():
-            included = _ssh_expanded(pattern if pattern[0] in "/~" else f"{folder}/{pattern}")
+            included = ssh_expanded(pattern if pattern[0] in "/~" else f"{folder}/{pattern}")
             parent, name = os.path.split(included)
             if "*" in parent or "?" in parent or included.startswith("~"):
                 return True
@@ -458,7 +458,8 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _ssh_expanded(path: str) -> str:
+def ssh_expanded(path: str) -> str:
+    """A path as ssh reads it: `~` is what the passwd file says, not $HOME."""
     return pwd.getpwuid(os.getuid()).pw_dir + path[1:] if path.startswith("~/") else path
 
 

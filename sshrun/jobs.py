@@ -551,7 +551,7 @@ class Sightings:
             self.job = self.job._replace(facts=_facts(reply.values))
 
 
-def _sighted(session: Session, last: str, timeout: float = 30) -> Steps[Job | None]:
+def _sighted(session: Session, last: str, timeout: float = SILENCE) -> Steps[Job | None]:
     seen = Sightings()
     for reply in session.replies(last, timeout=timeout):
         yield from seen.take(reply)

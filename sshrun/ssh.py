@@ -211,8 +211,7 @@ class Connection:
     def drop(self) -> None:
         """Ends our own master, however stuck it may be."""
         if not self.shared:
-            argv = ["ssh", "-F", self.config, "-S", self.name, "-O", "exit", "--", self.plan.host]
-            child = spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
+            child = self._tell_master("exit")
             try:
                 child.wait(timeout=2)
             except TimeoutError:
@@ -225,20 +224,24 @@ class Connection:
         """Ends our own master without waiting for it, and removes our files, and those of clients that were killed."""
         if self.master is not None:
             self.master.kill()  # one that is still asking for a password; nothing, once it is logged in
-        self._end("exit")
+        self._part("exit")
 
     def leave(self) -> None:
         """As `close`, but our own master lives for as long as a session has something to say."""
-        self._end("stop")
+        self._part("stop")
 
-    def _end(self, how: str) -> None:
+    def _part(self, word: str) -> None:
         if not self.shared and os.path.exists(self.name):
-            argv = ["ssh", "-F", "/dev/null", "-S", self.name, "-O", how, "--", "host"]
-            spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
+            self._tell_master(word)
         for ending in (".config", ".log"):
             _remove(self.name + ending)
         os.close(self._lock)
         _sweep(self.folder)
+
+    def _tell_master(self, word: str) -> Child:
+        """-O of ssh(1). The socket says all that is needed: no configuration is read, and HOST is any word."""
+        argv = ["ssh", "-F", "/dev/null", "-S", self.name, "-O", word, "--", "host"]
+        return spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
 
 
 def look(login: host.Login) -> host.SshView:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sshrun.doctor.finding import Finding, failure, ok, warning
-from sshrun.host import Resolved, SshView, agent_socket
+from sshrun.host import Resolved, SshView, agent_socket, ssh_expanded
 from sshrun.identity import read_key
 from sshrun.process import capture
 from sshrun.ssh import Connection
@@ -59,7 +59,7 @@ def keys(effective: Mapping[str, list[str]]) -> Iterator[Finding]:
     usable: list[str] = []
     locked: list[str] = []
     for name in effective.get("identityfile", []):
-        path = _expanded(name)
+        path = ssh_expanded(name)
         shown = short(path)
         try:
             status = os.stat(path)
@@ -95,10 +95,7 @@ def _agent_keys(effective: Mapping[str, list[str]]) -> int | None:
     return {0: output.count(b"\n"), 1: 0}.get(status)  # ssh-add(1): 1 for none, 2 for no agent
 
 
-def _expanded(path: str) -> str:
-    return pwd.getpwuid(os.getuid()).pw_dir + path[1:] if path.startswith("~/") else path
-
-
 def short(path: str) -> str:
+    """A path as a person would write it."""
     home = pwd.getpwuid(os.getuid()).pw_dir
     return "~" + path.removeprefix(home) if path.startswith(home + "/") else path
