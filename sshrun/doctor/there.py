@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sshrun.doctor.finding import Finding, Verdict, failure, ok, warning
 from sshrun.errors import ConnectionFailed, HostUnfit, RemoteError
-from sshrun.job import Job
+from sshrun.job import Job, size_text
 from sshrun.jobs import Sightings, busy_text
 from sshrun.process import PIPE, run, spawn
 from sshrun.scripts import BOOTSTRAP, Refusal, Session, decode
@@ -19,7 +19,7 @@ from sshrun.ssh import Connection
 PATIENCE = 10  # seconds for a host to answer
 APART = 0.5  # seconds without a connection: logind ends what it ends within a few hundredths
 CLOCK = 5  # seconds that a clock may be off; make(1) and rsync(1) compare times of two machines
-LITTLE = 100 << 10  # kilobytes; a virtual environment alone takes more
+LITTLE = 100 << 10  # kilobytes, as df -k counts them: 1024 bytes; a virtual environment alone takes more
 
 ELSEWHERE = "environment: [TMPDIR=FOLDER] in the settings"
 
@@ -151,7 +151,7 @@ def _folders(facts: Mapping[str, str], folders: Sequence[str]) -> Iterator[Findi
         well.add(path)
         check = names[name]
         kilobytes = int(free) if free.isdigit() else None
-        room = "" if kilobytes is None else f", {_size(kilobytes)} free"
+        room = "" if kilobytes is None else f", {size_text(kilobytes * 1024)} free"
         match state:
             case "missing":
                 yield failure(check, f"{path} is not there", "there, as root: mkhomedir_helper USER")
@@ -289,12 +289,3 @@ def _job(host: str, seen: Sightings) -> Finding:
 
 def _open(job: Job) -> bool:
     return job.state != "void" and job.marks.isdisjoint({"retrieved", "discarded"})
-
-
-def _size(kilobytes: int) -> str:
-    size = float(kilobytes)
-    for unit in ("kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sshrun.errors import TransferFailed
-from sshrun.job import Moved, Warned
+from sshrun.job import Moved, Warned, size_text
 from sshrun.paths import Item, Pattern, select
 from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
@@ -134,7 +134,7 @@ def upload(
         needed = sum(item.size for item in work[-1][1] if not item.is_folder)
         if free is not None and needed > free:
             raise TransferFailed(
-                f"{session.host}: {_size(needed)} to upload, {_size(free)} free in {visible(path)}",
+                f"{session.host}: {size_text(needed)} to upload, {size_text(free)} free in {visible(path)}",
                 "free some space there",
             )
     progress = _Progress("upload", [item for _, group in work for item in group])
@@ -224,8 +224,8 @@ def _fetch(
         needed = sum(item.size for item in items if not item.is_folder)
         space = os.statvfs(root)
         if needed > space.f_bavail * space.f_frsize:
-            free = _size(space.f_bavail * space.f_frsize)
-            raise TransferFailed(f"{_size(needed)} to download, {free} free in {visible(root)}", "free some space")
+            free = size_text(space.f_bavail * space.f_frsize)
+            raise TransferFailed(f"{size_text(needed)} to download, {free} free in {visible(root)}", "free some space")
         for item in items:
             if item.is_folder:
                 staging.make_folder(item)
@@ -388,12 +388,3 @@ def _looks_like(item: Item, here: os.stat_result) -> bool:
     if item.is_folder:
         return stat.S_ISDIR(here.st_mode)
     return stat.S_ISREG(here.st_mode) and item.size == here.st_size and same_time(item.mtime_ns, here.st_mtime_ns)
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sshrun.job import Facts, Job, age_text, code_text, facts_from_data, facts_to_data, new_id
+from sshrun.job import Facts, Job, age_text, code_text, facts_from_data, facts_to_data, new_id, size_text
 
 TEXTS = st.text(max_size=20)
 FACTS = st.builds(
@@ -74,6 +74,14 @@ def test_facts_of_another_version_are_read_as_far_as_they_are_known() -> None:
 )
 def test_a_job_is_called_what_was_typed(facts: Facts, title: str) -> None:
     assert facts.title == title
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1024, "1.02 kB"), (999_700, "1 MB"), (81_234_567_890, "81.2 GB")],
+)
+def test_sizes_are_told_in_three_digits(count: int, text: str) -> None:
+    assert size_text(count) == text
 
 
 def test_ids_differ_sort_by_age_and_need_no_quoting() -> None:
