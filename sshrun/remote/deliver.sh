@@ -58,8 +58,9 @@ serve_archive() { # NAME BYTES: the most that comes along
 }
 
 # What the job's runner writes down itself, as far as it is there. Before the command began, only earlier jobs can have
-# left anything. What the job's variable held stands under its name.
-serve_runner_logs() { # CACHE PATH...: below the variable's folder, or else CACHE; "/...", "~..." and "./..." are below neither
+# left anything. What the job's variable held stands under its name: a PATH is below that folder, or else below CACHE;
+# one that begins with "/", "~" or "./" is below neither.
+serve_runner_logs() { # CACHE PATH...
   logs_cache=$(sed 1d "$job/variable" 2>/dev/null)
   logs_cache=${logs_cache:-$1}
   shift

@@ -51,7 +51,7 @@ examine_folder() { # NAME FOLDER -> a fact: state, free kilobytes, folder
   fact folder "$1 $examine_state ${examine_free:--} $encoded"
 }
 
-# A job that does nothing, started in the way of every job, to see whether it outlives the connection. It ends by itself.
+# A job that does nothing, started in the way of every job, to see if it outlives the connection. It ends by itself.
 serve_canary() { # ID
   for canary_old in "$state"/doctor.*; do
     [ ! -d "$canary_old" ] || alive_in "$canary_old" || rm -rf -- "$canary_old"

@@ -6,8 +6,8 @@
 #     lock.N               who builds it; the highest N counts. Machines may share the folder
 #     requirements         for pip; it may hold the password of an index
 #
-# "ready" goes before anything is changed and comes back last, so a build that was cut off at any moment is seen, and made
-# anew: in place, since a virtual environment holds its own path.
+# "ready" goes before anything is changed and comes back last, so a build that was cut off at any moment is seen and
+# made anew: in place, since a virtual environment holds its own path.
 
 # In the job, in its working directory. What it says to the person goes to "notes", which are told when the job is over;
 # what pip says, and what is waited for, goes to the log.
@@ -37,8 +37,8 @@ note() { # TEXT: a line that the client shows
   (umask 077 && printf '%s\n' "$*" >>"$job_folder/notes")
 }
 
-# What the client kept: "venv" holds the Python and, where the host has no index, the folder of wheels; it is empty where
-# no virtual environment is wanted.
+# What the client kept: "venv" holds the Python and, where the host has no index, the folder of wheels; it is empty
+# where no virtual environment is wanted.
 venv_asked() { # FOLDER -> $venv_python, $venv_wheels, $venv_wanted; 1 if none is wanted
   [ -s "$1/venv" ] || return 1
   venv_wheels=

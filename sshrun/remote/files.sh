@@ -26,8 +26,8 @@ file_part() { # FOLDER -> $file_part
   file_part=$1/.sshrun-part-$this_name
 }
 
-# Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which is
-# empty if it went well.
+# Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which
+# is empty if it went well.
 first_error() { # PROGRAM ARGUMENT...
   first_said=$({ "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
   [ "${first_said##*"$newline"}" = 0 ] || printf '%s\n' "${first_said%%"$newline"*}"
@@ -46,7 +46,7 @@ file_format() { # IDENTITY -> $stat_option, $stat_format; with IDENTITY "0 0" de
 # What there is beneath a folder, as far as a pattern may reach. Each record begins with MARK, which no name holds;
 # after "=" a link stands for itself, after ">" for what it leads to. Links are not followed: the client asks for the
 # folders behind them, since it knows which it has seen.
-serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; names with a leading dot only if HIDDEN is 1
+serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1
   file_path "$4"
   file_path=$(cd "$file_path" 2>/dev/null && pwd -P)
   encode "$file_path"

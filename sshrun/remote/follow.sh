@@ -16,8 +16,8 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   follow_job=$!
   exec 9<&0
   if is_gnu tail; then
-    # It looks at the process every 50 ms, and whenever one of its files is written to: "wake", which stays empty, is for
-    # that (truncating it counts: inotify(7)).
+    # It looks at the process every 50 ms, and whenever one of its files is written to: "wake", which stays empty, is
+    # for that (truncating it counts: inotify(7)).
     mark "$follow_folder/wake"
     tail --pid="$follow_job" -s 0.05 -q -f -c "+$(($2 + 1))" "$follow_folder/log" "$follow_folder/wake" \
       5<&- 7<&- 9<&- 2>/dev/null &

@@ -44,7 +44,7 @@ take() { # COUNT
 }
 
 # Asked once: each program that is started is time that somebody waits.
-this_machine() { # -> $this_boot, which a restart changes, so that no pid from before is taken for one of now; $this_name
+this_machine() { # -> $this_name; $this_boot, which a restart changes, so that no pid of before counts as one of now
   [ -z "${this_boot-}" ] || return 0
   this_name=$(uname -n)
   { IFS= read -r this_boot </proc/sys/kernel/random/boot_id; } 2>/dev/null ||

@@ -35,7 +35,8 @@ look_usage() { # FOLDER, of a job whose supervisor lives
     while IFS= read -r look_gpu; do reply use gpu "$look_gpu"; done
 }
 
-# Raw bytes between "log ID" and "end SIZE", from where a follow would go on. An id may be given in part; without one it is the job that is there.
+# Raw bytes between "log ID" and "end SIZE", from where a follow would go on. An id may be given in part; without one it
+# is the job that is there.
 serve_log() { # ID LINES
   top_slot
   log_id=$holder

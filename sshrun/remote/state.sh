@@ -14,7 +14,7 @@ state_folder() { # -> $state, made where it is not there; 1 with $state_problem
   [ -d "$state/jobs" ] && own "$state_base" && return 0
   state_user=$(id -u)
   set -- "$state_base" "/var/tmp/sshrun-$state_user" "${TMPDIR:-/tmp}/sshrun-$state_user"
-  # A folder that is there is used even when it can't be written now (a full disk): looking elsewhere would miss its job.
+  # A folder that is there is used even when it can't be written now (a full disk): elsewhere its job would be missed.
   for state_base; do
     state=$state_base/hosts/$this_name
     [ -d "$state/jobs" ] && own "$state_base" && return 0

@@ -16,7 +16,7 @@
 supervise() { # FOLDER MODE ID
   cd "$1" || exit 1
   umask 077
-  # Ignored signals are inherited, handled ones are not: the job sees HUP ignored, as under nohup, and the rest as usual.
+  # Ignored signals are inherited, handled ones are not: the job sees HUP ignored, as under nohup, the rest as usual.
   trap '' HUP
   trap : TERM INT QUIT USR1 USR2
   [ -p alive ] || mkfifo alive 2>/dev/null || [ -p alive ] || exit 1
@@ -28,7 +28,7 @@ supervise() { # FOLDER MODE ID
   printf '%s\n' "$line"
   # shellcheck disable=SC2086 # four words
   [ "${line%% *}" = $$ ] && alive $line || exit 0
-  exec >/dev/null 2>&1 </dev/null # from here the starter goes on; and the shell's own "Terminated" is no part of the log
+  exec >/dev/null 2>&1 </dev/null # from here the starter goes on; and the shell's own "Terminated" is not for the log
   rm -f "id.$$"
   date +%s >started
   echo no >entered # emptied by the job, which a full disk does not prevent
