@@ -283,8 +283,8 @@ def control_folder() -> str:
     candidates = [os.path.join(runtime, "sshrun")] if runtime else []
     candidates += [os.path.expanduser("~/.sshrun/control"), f"/tmp/sshrun-{os.getuid()}"]
     for folder in candidates:
-        if len(os.fsencode(folder)) > SOCKET_PATH_LIMIT - 16:
-            continue
+        if len(os.fsencode(folder)) > SOCKET_PATH_LIMIT - 16 or "%" in folder or "${" in folder:
+            continue  # ssh has tokens and variables in such a path: ssh_config(5), ControlPath
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             status = os.lstat(folder)

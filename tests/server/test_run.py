@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -301,3 +302,15 @@ def test_a_file_of_a_client_that_lives_is_not_swept(sshrun: Sshrun, home: Path) 
     before = set(os.listdir(control))
     sshrun("status")
     assert before <= set(os.listdir(control))
+
+
+def test_a_home_whose_name_ssh_would_expand(
+    sshrun: Sshrun, home: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    """`%h` in the path of a control socket is the name of the host: ssh_config(5)."""
+    odd = home / "100%h"
+    shutil.copytree(home / ".sshrun", odd / ".sshrun")
+    monkeypatch.setenv("HOME", str(odd))
+    assert sshrun("--", "echo", "done").stdout == b"done\n"
+    assert sandbox.logins() == 1
+    assert (odd / ".sshrun" / "jobs").is_dir() and not (odd / ".sshrun" / "control").exists()
