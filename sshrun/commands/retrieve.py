@@ -17,6 +17,7 @@ def retrieve(arguments: Arguments, console: Console) -> int:
         # Imported while ssh shakes hands.
         from sshrun import jobs, transfer
         from sshrun.commands.live import retrieved_before
+        from sshrun.job import code_text
         from sshrun.records import Record
         from sshrun.task import task_of
 
@@ -31,7 +32,9 @@ def retrieve(arguments: Arguments, console: Console) -> int:
         home = task.homecoming
         archive = console.play(jobs.find_archive(link, job, home.archive)) if home.archive else transfer.NO_ARCHIVE
         if job.over:
-            return console.play(jobs.finish(link, jobs.Ended(job, archive), home, record))
+            status = console.play(jobs.finish(link, jobs.Ended(job, archive), home, record))
+            console.say(f"job {job.id} is retrieved; it ended with {code_text(status)}")
+            return status
         console.play(jobs.retrieve(link, job, archive, home))
         console.say(f"job {job.id} is still {job.state}; this is what is there now")
         return 0
