@@ -42,6 +42,10 @@ class Server:
         """What it has logged since `forget`."""
         return self.log.read_bytes()[self._read :].decode()
 
+    def met_nobody(self) -> bool:
+        """Since `forget`. Not that nothing was logged: whoever was there before may only then have left."""
+        return "Connection from" not in self.news()
+
     def entries(self) -> list[Entry]:
         """Who has come since `forget`."""
         found = ACCEPTED.findall(self.news())

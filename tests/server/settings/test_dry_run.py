@@ -38,7 +38,7 @@ def laid(desk: Desk) -> Desk:
 
 
 def assert_nobody_came(desk: Desk) -> None:
-    assert desk.world.near.news() == desk.world.far.news() == ""
+    assert desk.world.near.met_nobody() and desk.world.far.met_nobody()
 
 
 def test_every_setting_is_shown_with_its_place(laid: Desk) -> None:

@@ -46,7 +46,7 @@ def test_every_problem_of_every_file_comes_at_once(desk: Desk) -> None:
         assert line.startswith(f"sshrun: {file}:{number} {key}"), line
         assert text in line
     assert finished.stdout == b""
-    assert desk.world.near.news() == ""
+    assert desk.world.near.met_nobody()
 
 
 def test_as_data_they_are_one_error(desk: Desk) -> None:
@@ -66,7 +66,7 @@ def test_patterns_and_files_that_are_missing_have_their_place_too(desk: Desk) ->
     assert any(re.search(r"fit.py:4 ssh_upload_files\[0\]: .*no.csv.* matches nothing", line) for line in lines)
     assert any("fit.py:5 ssh_upload_files[1]: " in line for line in lines)
     assert any("ssh.download_files[0]: " in line for line in lines)
-    assert desk.world.near.news() == ""
+    assert desk.world.near.met_nobody()
 
 
 @pytest.mark.parametrize(
