@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import signal
@@ -147,6 +148,9 @@ class JsonConsole(Console):
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         super().__init__(verbose=verbose, quiet=quiet)
         self._filter = None
+        # A chunk may end inside of a character, which waits for its rest.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._log_end = 0
 
     def say(self, text: str) -> None:
         self.record({"event": "said", "text": text})
@@ -183,7 +187,7 @@ class JsonConsole(Console):
 
     def show(self, event: Event) -> None:
         if isinstance(event, Logged):
-            self.record({"event": "log", "offset": event.offset, "text": event.data.decode("utf-8", "surrogateescape")})
+            self._log(event.data, event.offset)
         elif isinstance(event, Said):
             self.record({"event": event.kind, "text": event.text})
         elif isinstance(event, Warned):
@@ -197,7 +201,14 @@ class JsonConsole(Console):
             self.record({"event": "job", "id": job.id, "state": job.state, "code": job.code, "phase": job.phase})
 
     def finish(self) -> None:
-        pass
+        with suppress(Interrupted, OutputFailed):
+            self._log(b"", self._log_end, final=True)
+
+    def _log(self, data: bytes, offset: int, *, final: bool = False) -> None:
+        begin = offset - len(self._decoder.getstate()[0])
+        self._log_end = offset + len(data)
+        if text := self._decoder.decode(data, final):
+            self.record({"event": "log", "offset": begin, "text": text})
 
 
 def _moved_text(event: Moved) -> str:

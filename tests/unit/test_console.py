@@ -76,6 +76,17 @@ def test_names_from_a_host_cannot_drive_the_terminal(capfdbinary: pytest.Capture
     assert b"\x1b" not in err and b"\x07" not in err
 
 
+def test_json_cuts_no_character(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    console = JsonConsole()
+    log = "aé€😀".encode() + b"\xffz\xe2\x82"
+    for offset in range(len(log)):
+        console.show(Logged(log[offset : offset + 1], offset))
+    console.finish()
+    events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [event["text"] for event in events] == ["a", "é", "€", "😀", "\udcff", "z", "\udce2\udc82"]
+    assert [event["offset"] for event in events] == [0, 1, 3, 6, 10, 11, 12]
+
+
 def test_json_is_one_object_a_line_and_holds_every_byte(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     console = JsonConsole()
     show(console)
