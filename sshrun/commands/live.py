@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun import jobs
-from sshrun.errors import JobIsThere
+from sshrun.errors import JobIsThere, Refused
 from sshrun.interrupts import Interrupted, Interrupts
 from sshrun.job import Job, Started, age_text, code_text, new_id
 from sshrun.link import Link, Steps
@@ -82,6 +82,10 @@ class Live(NamedTuple):
             if record.begun:
                 fate = "was asked to stop" if self.interrupts.passed_on else "goes on"
                 console.say(f"leaving; job {job_id} {fate} on {host}: sshrun --resume")
+            raise
+        except Refused:
+            if record.begun:
+                console.say(f"job {job_id} is left to {host}; once we may log in again: sshrun --resume")
             raise
         job = ended.job
         if job.code is not None and job.phase != "running":

@@ -245,6 +245,7 @@ def test_a_key_that_is_refused_is_never_tried_again(relay: Relay, sshrun: Sshrun
     finished = running.wait()
     assert finished.status == 255
     assert "Permission denied" in finished.stderr and "Traceback" not in finished.stderr
+    assert "is left to sandbox; once we may log in again: sshrun --resume" in finished.stderr
     time.sleep(1.5)  # one that tries every second would be seen
     assert connections(sandbox) == before + 1
     keys.with_name("kept").rename(keys)
