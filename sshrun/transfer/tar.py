@@ -130,7 +130,7 @@ def header(item: Item) -> bytes:
     long names use GNU's record, which busybox knows and the pax one it does not.
     """
     name = os.fsencode("./" + item.name)
-    seconds, nanoseconds = divmod(max(item.mtime_ns, 0), 10**9)
+    seconds, nanoseconds = divmod(item.mtime_ns, 10**9)
     if item.is_folder:
         # Ours to write to, or its files could not be put into their places.
         kind, mode, size, name = b"5", item.mode & 0o777 | 0o700, 0, name + b"/"
@@ -142,18 +142,24 @@ def header(item: Item) -> bytes:
         before = _block(b"././@LongLink", 0, length, 0, b"L") + name.ljust(_padded(length), b"\0")
         name = name[:_NAME]
     if nanoseconds:
-        record = b"mtime=%d.%09d\n" % (seconds, nanoseconds)
+        sign = b"-" if item.mtime_ns < 0 else b""
+        record = b"mtime=%b%d.%09d\n" % (sign, *divmod(abs(item.mtime_ns), 10**9))
         record = b"%d %b" % (len(record) + 3, record)
         before += _block(b"././@PaxHeader", 0, len(record), 0, b"x") + record.ljust(_BLOCK, b"\0")
     return before + _block(name, mode, size, seconds, kind)
 
 
 def _block(name: bytes, mode: int, size: int, seconds: int, kind: bytes) -> bytes:
-    # Beyond 8 GiB GNU's binary form, which bsdtar and busybox read too.
-    number = b"%011o\0" % size if size <= _LARGEST_OCTAL else b"\x80" + size.to_bytes(11, "big")
-    fields = b"%b%07o\0%b%b%011o\0" % (name, mode, _NOBODY, number, seconds)
+    fields = b"%b%07o\0%b%b%b" % (name, mode, _NOBODY, _field(size), _field(seconds))
     checksum = sum(fields) + kind[0] + _CHECKSUM_OF_THE_REST
     return b"%b%b%06o\0 %b%b" % (fields[: len(name)].ljust(_NAME, b"\0"), fields[len(name) :], checksum, kind, _REST)
+
+
+def _field(number: int) -> bytes:
+    if 0 <= number <= _LARGEST_OCTAL:
+        return b"%011o\0" % number
+    # From 8 GiB or the year 2242 on, and before 1970, GNU's binary form, which bsdtar and busybox read too.
+    return ((1 << 95) + number if number > 0 else (1 << 96) + number).to_bytes(12, "big")
 
 
 def archive(items: Sequence[Item], headers: Sequence[bytes]) -> Iterator[bytes]:

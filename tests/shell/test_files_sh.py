@@ -147,6 +147,16 @@ def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
         assert {int(one.stat().st_mtime) for one in folder.iterdir()} == {1_700_000_000}
 
 
+@pytest.mark.parametrize("seconds", [-1.5, -(10**9), 2**31, 2**33 + 7], ids=str)
+def test_times_of_before_1970_and_far_from_now_are_kept(host, session: Session, here: Path, seconds: float) -> None:
+    grow(here, ["a", "b"])
+    os.utime(here / "a", ns=(0, int(seconds * 10**9)))
+    upload(session, here, "*")
+    assert contents(host.home / "work") == contents(here)
+    assert (host.home / "work" / "a").stat().st_mtime // 1 == seconds // 1
+    assert upload(session, here, "*")[0].files == 0
+
+
 def test_a_file_that_became_executable_is_sent_again(host, session: Session, here: Path) -> None:
     grow(here, ["run.sh"])
     upload(session, here, "*")
