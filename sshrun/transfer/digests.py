@@ -33,7 +33,12 @@ class Verification:
                 f"{self.session.host} has no program for SHA-256, so that nothing can be verified",
                 "install coreutils there",
             ) from refusal
-        data = b"".join(self.session.raw(timeout=PATIENCE))
+        limit = sum(_HEX + 8 + 2 * len(os.fsencode(item.path)) for item in items)
+        data = b""
+        for chunk in self.session.raw(timeout=PATIENCE):
+            data += chunk
+            if len(data) > limit:
+                raise TransferFailed(f"{self.session.host} sends more digests than it was asked for")
         self.session.reply()
         digests = _read(data, [item.path for item in items])
         for item in items:

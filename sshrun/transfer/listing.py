@@ -16,6 +16,7 @@ ALL_THE_WAY = 0
 # A host that lists more is broken, or means to fill our memory: with names, or with links to ever deeper folders.
 RECORD_LIMIT = 1 << 20
 DEPTH_LIMIT = 300
+_LONGEST_RECORD = 64 << 10  # bytes; no path is longer than 4096 (PATH_MAX of Linux)
 
 _NAMELESS = frozenset(("", ".", ".."))
 
@@ -106,8 +107,12 @@ def records(session: Session, mark: str) -> Iterator[tuple[bool, str, Entry]]:
 def _raw_records(session: Session, mark: str) -> Iterator[bytes]:
     begin = b"\n" + mark.encode()
     rest = b"\n"
+    count = 0
     for chunk in session.raw(timeout=PATIENCE):
         *whole, rest = (rest + chunk).split(begin)
+        count += len(whole)
+        if count > 2 * RECORD_LIMIT or len(rest) > _LONGEST_RECORD:
+            raise TransferFailed(f"{session.host}: its list of files has no end", "download fewer at once")
         yield from filter(None, whole)
     if rest != b"\n":
         yield rest.removesuffix(b"\n")
@@ -120,6 +125,11 @@ def read_entry(session: Session, record: bytes) -> tuple[str, Entry]:
         seconds, _, fraction = time.partition(b".")
         mtime_ns = int(seconds + fraction[:9].ljust(9, b"0"))
         entry = Entry(int(mode, 16), int(size), mtime_ns, (int(device), int(inode)))
+        # Numbers that no stat(2) can give are none that os.stat_result and os.utime could take.
+        if not (0 <= entry.mode < 1 << 16 and 0 <= entry.size < 1 << 63 and abs(mtime_ns) < 10**9 << 63):
+            raise ValueError(record)
+        if b"\0" in name:
+            raise ValueError(name)  # it would be two names in every list that is sent
     except ValueError as error:
         shown = visible(os.fsdecode(record[:200]))
         raise TransferFailed(f"{session.host}: its list of files cannot be read: {shown}") from error

@@ -29,6 +29,7 @@ _NOBODY = b"0000000\0" * 2  # owner and group: not kept
 _REST = (bytes(_NAME) + b"ustar  \0").ljust(_BLOCK - 157, b"\0")
 _CHECKSUM_OF_THE_REST = sum(_REST) + 8 * ord(" ")  # the checksum itself counts as blanks
 _LONGEST_NAME = 64 << 10
+_MOST_BLOCKS = 4096  # between two files: padding (10 KiB are usual), and what is said of the second ahead of it
 
 
 class Tar:
@@ -79,7 +80,9 @@ class Tar:
             staged: dict[str, tuple[str, str]] = {}
             self.session.reply(timeout=PATIENCE)
             stream = self.session.raw(timeout=PATIENCE)
-            yield from self._unpack(_expanded(stream) if self.filter else stream, bundle, staging, staged)
+            if self.filter:
+                stream = _expanded(stream, self.session.host)
+            yield from self._unpack(stream, bundle, staging, staged)
             verification.said = verification.said or os.fsdecode(decode(self.session.reply(timeout=PATIENCE).values))
             yield from verification.read(bundle, staged)
         yield from verification.doubts()
@@ -209,16 +212,21 @@ def _compressed(pieces: Iterable[bytes]) -> IO[bytes]:
     return file
 
 
-def _expanded(stream: Iterable[bytes]) -> Iterator[bytes]:
+def _expanded(stream: Iterable[bytes], host: str) -> Iterator[bytes]:
     """What gzip made on the host, as plain bytes, never much at once: a little of gzip's can be a lot."""
     import zlib
 
     expander = zlib.decompressobj(wbits=31)
-    for chunk in stream:
-        while chunk:
-            yield expander.decompress(chunk, PIECE)
-            chunk = expander.unconsumed_tail
-    yield expander.flush()
+    try:
+        for chunk in stream:
+            if expander.eof:
+                raise _broken(host)
+            while chunk:
+                yield expander.decompress(chunk, PIECE)
+                chunk = expander.unconsumed_tail
+        yield expander.flush()
+    except zlib.error as error:
+        raise _broken(host) from error
 
 
 def _content(item: Item) -> int:
@@ -245,6 +253,7 @@ class Reader:
         self._chunk = b""
         self._at = 0
         self._left = 0
+        self._blocks = 0  # since the last member
         self._host = host
 
     def members(self) -> Iterator[Member]:
@@ -253,21 +262,21 @@ class Reader:
         records: dict[bytes, bytes] = {}
         while block := self._header():
             kind = block[156:157]
-            size = int(records.get(b"size", b"%d" % _number(block[124:136])))
+            size = _decimal(records[b"size"]) if b"size" in records else _number(block[124:136])
             if size < 0:
-                raise self._broken()
+                raise _broken(self._host)
             self._left = _padded(size)
-            if kind in (b"L", b"K", b"x"):
+            if kind in (b"L", b"K", b"x", b"g"):
                 if size > _LONGEST_NAME:
-                    raise self._broken()
+                    raise _broken(self._host)
                 data = b"".join(self.content(size))
                 if kind == b"L":
                     name = data.rstrip(b"\0")
                 elif kind == b"K":
                     link = data.rstrip(b"\0")
-                else:
+                elif kind == b"x":
                     records = _pax(data)
-            elif kind != b"g":
+            else:
                 own = records.get(b"path") or name or _name(block)
                 target = None
                 if kind == b"1":
@@ -277,6 +286,7 @@ class Reader:
                 yield Member(own, size, target)
                 name = link = None
                 records = {}
+                self._blocks = 0
             for _ in self.content(self._left):
                 pass
 
@@ -285,7 +295,7 @@ class Reader:
         while size:
             piece = self._take(size)
             if not piece:
-                raise self._broken()
+                raise _broken(self._host)
             size -= len(piece)
             self._left -= len(piece)
             yield piece
@@ -297,13 +307,16 @@ class Reader:
             while 0 < len(block) < _BLOCK:
                 more = self._take(_BLOCK - len(block))
                 if not more:
-                    raise self._broken()
+                    raise _broken(self._host)
                 block += more
             if not block:
                 return b""
+            self._blocks += 1
+            if self._blocks > _MOST_BLOCKS:
+                raise _broken(self._host)
             if block != _ZEROS:
                 if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
-                    raise self._broken()
+                    raise _broken(self._host)
                 return block
 
     def _take(self, size: int) -> bytes:
@@ -317,8 +330,9 @@ class Reader:
         self._at += len(piece)
         return piece
 
-    def _broken(self) -> TransferFailed:
-        return TransferFailed(f"{self._host} sends an archive that cannot be read", "see whether `tar` works there")
+
+def _broken(host: str) -> TransferFailed:
+    return TransferFailed(f"{host} sends an archive that cannot be read", "see whether `tar` works there")
 
 
 def _number(field: bytes) -> int:
@@ -337,14 +351,19 @@ def _name(block: bytes) -> bytes:
     return prefix + b"/" + name if prefix else name
 
 
+def _decimal(digits: bytes) -> int:
+    return int(digits) if digits.isdigit() and len(digits) < 20 else -1
+
+
 def _pax(data: bytes) -> dict[bytes, bytes]:
     records = {}
     while data:
-        length = data.split(b" ", 1)[0]
-        if not length.isdigit() or not 0 < int(length) <= len(data):
+        digits = data.split(b" ", 1)[0]
+        length = _decimal(digits)
+        if not 0 < length <= len(data):
             break
-        record, data = data[: int(length)], data[int(length) :]
-        key, _, value = record[len(length) + 1 : -1].partition(b"=")
+        record, data = data[:length], data[length:]
+        key, _, value = record[len(digits) + 1 : -1].partition(b"=")
         records[key] = value
     return records
 

@@ -149,6 +149,45 @@ def test_a_tar_of_very_many_names(liar: Liar) -> None:
     assert "not asked for" in liar.refused("tar")
 
 
+def said_ahead(kind: bytes, data: bytes, size: int | None = None) -> bytes:
+    """What an archive may say before a file."""
+    info = tarfile.TarInfo("ahead")
+    info.type, info.size = kind, len(data) if size is None else size
+    return info.tobuf(tarfile.GNU_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("lies", "then"),
+    [
+        (b"", "/dev/zero"),
+        (said_ahead(b"g", b"", 1 << 70), "/dev/zero"),
+        (said_ahead(tarfile.XHDTYPE, b"12 size=abc\n"), "/dev/null"),
+        (said_ahead(tarfile.XHDTYPE, b"12 size=-10\n"), "/dev/null"),
+    ],
+    ids=["zeros", "global", "letters", "negative"],
+)
+def test_a_tar_of_no_files(liar: Liar, lies: bytes, then: str) -> None:
+    liar.lies.write_bytes(lies + archived(member("./a")) * bool(lies))
+    liar.lie("tar", f'case $* in *chf*) cat "$lies" {then} ;; *) exec "$real" "$@" ;; esac')
+    assert "an archive that cannot be read" in liar.refused("tar")
+
+
+def test_a_tar_whose_record_is_longer_than_can_be_counted(liar: Liar) -> None:
+    record = said_ahead(tarfile.XHDTYPE, b"1" * 5000 + b" size=1\n")
+    liar.lies.write_bytes(record + archived(member("./a")))
+    liar.lie("tar", SENDS_LIES)
+    assert "did not arrive as it is" in liar.refused("tar")
+
+
+@pytest.mark.parametrize("program", ['cat "$lies"', '"$real" "$@"; exec cat /dev/zero'], ids=["noise", "endless"])
+def test_a_gzip_that_is_none(liar: Liar, program: str) -> None:
+    liar.lies.write_bytes(b"noise" * 100)
+    liar.lie("gzip", program)
+    error = liar.mover.fail(lambda: liar.mover.download(liar.home, "a", engine="tar", compress=True))
+    assert "an archive that cannot be read" in error.message
+    assert liar.seen() == liar.before
+
+
 @pytest.mark.parametrize("lies", [b"\xff" * 5000, b"x" * 100, b"\0" * 512 + b"y" * 512], ids=["noise", "short", "late"])
 def test_a_tar_that_is_none(liar: Liar, lies: bytes) -> None:
     liar.lies.write_bytes(lies)
@@ -246,6 +285,34 @@ def test_a_list_that_lies(liar: Liar, name: str) -> None:
 def test_a_list_that_makes_no_sense(liar: Liar) -> None:
     liar.lie("stat", 'case $2 in *=*) printf "%s=nonsense\\n" "${2%%=*}" ;; *) exec "$real" "$@" ;; esac')
     assert "its list of files cannot be read: =nonsense" in liar.refused("tar")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "88888888888888888 4 1.0 1 1 ./a",
+        "-81a4 4 1.0 1 1 ./a",
+        "81a4 -5 1.0 1 1 ./a",
+        f"81a4 1{'0' * 30} 1.0 1 1 ./a",
+        f"81a4 4 1{'0' * 30}.0 1 1 ./a",
+        "81a4 4 1.0 1 1 ./d/a\0./b",
+    ],
+)
+def test_a_list_of_what_cannot_be(liar: Liar, record: str) -> None:
+    liar.lies.write_text(record)
+    liar.lie("stat", 'case $2 in *=*) printf "%s=" "${2%%=*}"; cat "$lies"; echo ;; *) exec "$real" "$@" ;; esac')
+    for engine in ("rsync", "tar", "scp"):
+        assert "its list of files cannot be read" in liar.refused(engine, "a" if record.endswith("/a") else "d")
+
+
+def test_a_name_without_end(liar: Liar) -> None:
+    liar.lie("stat", 'case $2 in *=*) printf "%s=81a4 " "${2%%=*}"; cat /dev/zero ;; *) exec "$real" "$@" ;; esac')
+    assert "its list of files has no end" in liar.refused("tar", "d")
+
+
+def test_digests_without_end(liar: Liar) -> None:
+    liar.lie("sha256sum", "cat /dev/zero")
+    assert "more digests than it was asked for" in liar.refused("tar")
 
 
 @pytest.mark.long
