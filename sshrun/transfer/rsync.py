@@ -88,7 +88,8 @@ class Rsync:
         staging.keep = True
         name = f"rsync-{hashlib.sha256(os.fsencode(base)).hexdigest()[:10]}"
         target = staging.subfolder(name)
-        argv = self._argv()
+        # Folders are ours to write to, and files to read, whatever they are there: a file's mode comes with its name.
+        argv = [*self._argv(), "--chmod=Du+rwx,Fu+r"]
         if all(item.path == item.name for item in items):
             # Never takes the place of what is asked for (--ignore-times), but only what changed in it travels.
             argv.append(f"--compare-dest={staging.root}")

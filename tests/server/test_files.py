@@ -136,6 +136,22 @@ def test_modes_and_times_are_kept(mover: Mover, here: Path, tmp_path: Path, engi
         assert {status.st_mtime for status in found.values()} == {1_600_000_000}
 
 
+def test_folders_that_may_not_be_written_to_are_no_obstacle(
+    mover: Mover, here: Path, tmp_path: Path, engine: str
+) -> None:
+    for folder in (here, mover.there):
+        grow(folder, "d/closed/a", "d/b")
+        (folder / "d" / "closed").chmod(0o500)
+    if os.access(here / "d" / "closed", os.W_OK):
+        pytest.skip("root may write everywhere")
+    mover.upload(here, "d|e", engine=engine)
+    mover.download(tmp_path / "home", "d", engine=engine)
+    (mover.there / "d" / "closed").chmod(0o700)  # or the sandbox could not be removed
+    assert contents(mover.there / "e") == contents(here / "d")
+    assert contents(tmp_path / "home" / "d") == contents(mover.there / "d")
+    assert not leftovers(mover.there, tmp_path)
+
+
 def test_links_are_resolved_by_the_sender(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(tmp_path, "elsewhere/epoch7")
     (here / "best").symlink_to("../elsewhere/epoch7")
