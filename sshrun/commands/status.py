@@ -19,7 +19,9 @@ LINES = 5  # of the log
 def status(arguments: Arguments, console: Console) -> int:
     """Returns 0, job or no job."""
     with at_host(arguments, console) as link:
-        from sshrun import jobs  # while ssh shakes hands
+        # Imported while ssh shakes hands.
+        from sshrun import jobs
+        from sshrun.records import Record
 
         job, usage, tail = console.play(jobs.look(link, LINES))
     if job is None or job.state == "void" or "discarded" in job.marks:
@@ -27,7 +29,8 @@ def status(arguments: Arguments, console: Console) -> int:
         console.record({"event": "status", "host": link.host, "job": None})
         return 0
     state = code_text(job.code) if job.code is not None else job.state
-    if job.over and "retrieved" not in job.marks:
+    # This client's last word may be on its way still, or lost.
+    if job.over and "retrieved" not in job.marks and not Record(job.id).retrieved:
         state += ", not retrieved"
     console.data(f"host     {link.host}")
     console.data(f"job      {job.id}")

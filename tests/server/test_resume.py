@@ -275,6 +275,7 @@ def test_a_job_whose_results_are_here_holds_nobody_up_though_the_host_has_not_he
 
     assert sshrun("train", "my_model").status == 4
     told = lose_the_last_word()
+    assert b"not retrieved" not in sshrun("status").stdout
     finished = sshrun("--resume", "train", "my_model")
     assert (finished.status, finished.stdout) == (4, b"")
     assert "retrieved already" in finished.stderr and told.exists()
