@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import statistics
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,13 @@ from sshrun import sandbox
 SPEC = 'print("trained", flush=True)\nopen("tiny.zip", "wb").write(b"model" * 200)\n'
 TURNS = 15
 ROUND_TRIP = 0.1  # seconds
+LARGE = 8 << 10  # bytes of a packet; only those with the program are larger
+PHASES = (
+    "python, settings, spec, ssh's own start",
+    "login, and a channel",
+    "the host: claim, files, job, log, archive",
+    "the way out",
+)
 WAITS = 3  # on the network after authentication: see ARCHITECTURE.md
 
 
@@ -32,6 +40,10 @@ def rows() -> Iterator[Row]:
         yield Row("--resume --no-wait of a running job / ssh cat pidfile", ours, by_hand, 1.3)
         shared = by_turns(run.cat_shared, run.cat, TURNS)[0]
         yield Row("  of which the cat, over a connection to be shared", shared, by_hand)
+        with Relay(server.port) as network:
+            run.through(network.port)
+            yield from run.profile(network)
+            run.through(server.port)
         with Relay(server.port, delay=ROUND_TRIP, handshake=True) as network:
             run.through(network.port)
             ours, by_hand = by_turns(run.ours, run.by_hand, 5)
@@ -63,13 +75,30 @@ class Run:
 
     def through(self, port: int) -> None:
         """Everything goes through a relay from now on."""
-        text = self.config.read_text().replace(
-            f"Port {self.server.port}\n", f"Port {port}\n    HostKeyAlias [127.0.0.1]:{self.server.port}\n"
+        self.config.write_text(
+            self.server.config.read_text().replace(
+                f"Port {self.server.port}\n", f"Port {port}\n    HostKeyAlias [127.0.0.1]:{self.server.port}\n"
+            )
         )
-        self.config.write_text(text)
 
     def ours(self) -> None:
         call([SSHRUN, "-q", "-h", f"{self.server.host}/ours", "train", "tiny"], self.folder)
+
+    def profile(self, network: Relay) -> Iterator[Row]:
+        """Where the time of a run goes, as the packets tell it: the program is the only large one."""
+        figures: list[tuple[float, ...]] = []
+        for _ in range(TURNS):
+            began = time.monotonic()
+            self.ours()
+            ended = time.monotonic()
+            # The run before may still have been saying goodbye, over a connection of its own.
+            latest = max(packet.connection for packet in network.packets)
+            packets = [packet for packet in network.packets if packet.connection == latest and packet.time < ended]
+            sent = next(packet.time for packet in packets if packet.size > LARGE)
+            answered = packets[-1].time
+            figures.append((packets[0].time - began, sent - packets[0].time, answered - sent, ended - answered))
+        for name, seconds in zip(PHASES, zip(*figures, strict=True), strict=True):
+            yield Row(f"  of a whole run: {name}", statistics.median(seconds) * 1000, unit="ms")
 
     def by_hand(self) -> None:
         self.log_in()
