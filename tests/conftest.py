@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder in TOGETHER:
             if folder in item.path.as_posix():
                 item.add_marker(pytest.mark.xdist_group(folder))
+    # First what one worker has to do alone, so that the others have enough to do beside it.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session")
