@@ -118,6 +118,10 @@ def failure(session: Session, program: str, said: str) -> Exception:
     message = f"{session.host}: {program}: {visible(lines[0])}" if lines else f"{session.host}: {program} failed"
     if any(words in said for words in ("No space left", "quota exceeded", "File too large")):
         return NoSpace(message, "free some space")
+    if "Permission denied" in said:
+        return TransferFailed(message, "see who may read and write there")
+    if "has vanished" in said:
+        return TransferFailed(message, "try again")
     return TransferFailed(message, "transfer: tar does without it")
 
 

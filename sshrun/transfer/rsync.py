@@ -27,6 +27,7 @@ from sshrun.transfer.engine import (
     failure,
     limited,
 )
+from sshrun.transfer.listing import same_time
 from sshrun.transfer.staging import Staging
 
 Version = tuple[int, ...]
@@ -66,7 +67,7 @@ class Rsync:
                 ]
                 for base, group in groups:
                     argv = [*self._argv(), *options, "--", f"{base}/", self._remote(root)]
-                    yield from self._run(argv, [item.name for item in group])
+                    yield from self._run(argv, [item.name for item in group], fine=(0,))
                     yield Step(files=count_files(group))
         except NoSpace:
             self._tidy(root, keep=False)
@@ -94,18 +95,27 @@ class Rsync:
             # Never takes the place of what is asked for (--ignore-times), but only what changed in it travels.
             argv.append(f"--compare-dest={staging.root}")
         argv += ["--", self._remote(base), f"{target}/"]
+        argv = limited(argv, max(item.size for item in items))
+        failed = None
         try:
-            yield from self._run(limited(argv, max(item.size for item in items)), [item.path for item in items])
+            yield from self._run(argv, [item.path for item in items], fine=(0, _VANISHED))
         except NoSpace:
             staging.keep = False
             raise
-        staging.keep = False
+        except TransferFailed as error:
+            failed = error  # one file that may not be read keeps no other one there
+        staging.keep = failed is not None
         for item in items:
+            path = f"{name}/{item.path}"
             try:
-                staging.adopt(f"{name}/{item.path}", item)
+                if failed is not None and not _looks_like(item, staging.open(path)):
+                    continue
+                staging.adopt(path, item)
             except FileNotFoundError:
                 continue
-            yield Arrived(item, f"{name}/{item.path}")
+            yield Arrived(item, path)
+        if failed is not None:
+            raise failed
 
     def _argv(self) -> list[str]:
         """Sends what it is told to, whatever it looks like: what is unchanged was left out before.
@@ -128,8 +138,8 @@ class Rsync:
         target = self.connection.target
         return f"[{target}]:{folder}/" if ":" in target else f"{target}:{folder}/"
 
-    def _run(self, argv: Sequence[str], names: Sequence[str]) -> Iterator[Step]:
-        """Raises SessionRefused, ConnectionFailed, TransferFailed."""
+    def _run(self, argv: Sequence[str], names: Sequence[str], fine: Sequence[int]) -> Iterator[Step]:
+        """Raises SessionRefused, ConnectionFailed, TransferFailed for an exit status that is not `fine`."""
         import tempfile
 
         # rsync reads its own variables too, and some would weaken what is asked for here.
@@ -149,7 +159,7 @@ class Rsync:
             status = child.wait()
         finally:
             _end(child)
-        if status not in (0, _VANISHED):
+        if status not in fine:
             raise failure(self.session, "rsync", errors.decode("utf-8", "replace"))
 
 
@@ -189,6 +199,13 @@ def _stand_in(items: Sequence[Item]) -> Iterator[str]:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 os.symlink(item.source, path)
         yield folder
+
+
+def _looks_like(item: Item, descriptor: int) -> bool:
+    """Whether a file is the item, and not what an earlier transfer, which was cut off, had of an older one."""
+    status = os.fstat(descriptor)
+    os.close(descriptor)
+    return status.st_size == item.size and same_time(item.mtime_ns, status.st_mtime_ns)
 
 
 def _quoted(word: str) -> str:

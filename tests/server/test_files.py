@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,22 @@ NAMES = ["a", "b", "c.csv", ".hidden", "-rf", " x", "n\nl", "q'\"$", "[1]", "\ud
 # Where names are shorter than Linux has them (a FUSE), rsync's temporary ones still take up to 255 bytes.
 NAME_MAX = os.pathconf("/tmp", "PC_NAME_MAX")
 NAMES.append("l" * (255 if NAME_MAX >= 255 else NAME_MAX - 8))
+# Runs a program, and removes a file once so many bytes have gone to it.
+REMOVES = """
+import os, subprocess, sys, threading
+name, left, *argv = sys.argv[1:]
+program = subprocess.Popen(argv, stdin=subprocess.PIPE)
+def pass_on(left):
+    while data := os.read(0, 65536):
+        if 0 < left <= len(data):
+            os.unlink(name)
+        left -= len(data)
+        while data:
+            data = data[os.write(program.stdin.fileno(), data):]
+    program.stdin.close()
+threading.Thread(target=pass_on, args=[int(left)], daemon=True).start()
+os._exit(program.wait())
+"""
 STEPS = ["*", "**", "?", "*.csv", "[!a]*", ".*", "a", "b", "c.csv", ".hidden", "[[]1]", "l*"]
 
 
@@ -150,6 +167,34 @@ def test_folders_that_may_not_be_written_to_are_no_obstacle(
     assert contents(mover.there / "e") == contents(here / "d")
     assert contents(tmp_path / "home" / "d") == contents(mover.there / "d")
     assert not leftovers(mover.there, tmp_path)
+
+
+def test_a_file_that_may_not_be_read_there_keeps_no_other_one(mover: Mover, tmp_path: Path, engine: str) -> None:
+    grow(mover.there, "a", "b", "c")
+    (mover.there / "b").chmod(0)
+    if os.access(mover.there / "b", os.R_OK):
+        pytest.skip("root may read everything")
+    error = mover.fail(lambda: mover.download(tmp_path / "home", "*", engine=engine))
+    assert "Permission denied" in error.message
+    assert error.hint.startswith("see w")
+    assert sorted(contents(tmp_path / "home")) == ["a", "c"]
+
+
+def test_a_file_that_vanishes_here_while_another_is_sent_is_missed(
+    start_sandbox, connect, here: Path, tmp_path: Path
+) -> None:
+    """An rsync of the host's that removes a file here once a good deal of another one has arrived."""
+    rsync = tmp_path / "programs" / "rsync"
+    rsync.parent.mkdir()
+    run = f"{shutil.which('rsync')} \"$@\""
+    script = f"case $* in *--server*) exec {sys.executable} -c '{REMOVES}' {here}/b 8000000 {run} ;; *) exec {run} ;; esac"
+    rsync.write_text(f"#!/bin/sh\n{script}\n")
+    rsync.chmod(0o755)
+    mover = connect(start_sandbox(environment={"PATH": f"{rsync.parent}:{os.environ['PATH']}"}))
+    grow(here, "a", size=60_000_000)
+    grow(here, "b", size=2_000_000)
+    error = mover.fail(lambda: mover.upload(here, "a", "b"))
+    assert "vanished" in error.message
 
 
 def test_links_are_resolved_by_the_sender(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
