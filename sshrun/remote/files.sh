@@ -85,7 +85,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   has tar || refuse notar
   file_path "$1"
   file_part "$file_path"
-  { rm -rf -- "$file_part" && mkdir -- "$file_part"; } 2>/dev/null || refuse folder "$1"
+  put_said=$({ rm -rf -- "$file_part" && mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_said%%"$newline"*}"
   put_said=$(
     take "$2" | {
       first_error put_unpack "$3" 4>&1
@@ -94,10 +94,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   )
   [ -n "$put_said" ] || put_said=$(first_error settle "$file_part" "$file_path" 4>&1)
   rm -rf -- "$file_part"
-  if [ -n "$put_said" ]; then
-    encode "$put_said"
-    refuse put "$encoded"
-  fi
+  [ -z "$put_said" ] || refuse_put "$put_said"
   reply put
 }
 
@@ -220,14 +217,21 @@ serve_take() { # FOLDER FIRST NAME...: the file FIRST in the drop becomes the fi
   file_part "$file_path"
   take_number=$2
   shift 2
-  take_said=$(first_error take_all "$@" 4>&1)
-  [ -n "$take_said" ] || take_said=$(first_error settle "$file_part" "$file_path" 4>&1)
-  rm -rf -- "$file_part"
-  if [ -n "$take_said" ]; then
-    encode "$take_said"
-    refuse put "$encoded"
-  fi
+  settle_all take_all "$@"
   reply taken
+}
+
+# What a function puts into $file_part gets its place in $file_path.
+settle_all() { # FUNCTION ARGUMENT...
+  settle_said=$(first_error "$@" 4>&1)
+  [ -n "$settle_said" ] || settle_said=$(first_error settle "$file_part" "$file_path" 4>&1)
+  rm -rf -- "$file_part"
+  [ -z "$settle_said" ] || refuse_put "$settle_said"
+}
+
+refuse_put() { # WHY
+  encode "$1"
+  refuse put "$encoded"
 }
 
 take_all() { # NAME...
@@ -253,11 +257,18 @@ serve_lend() { # FOLDER FIRST NAME...: the first NAME can be fetched from the dr
 
 serve_folders() { # FOLDER NAME...: empty ones
   file_path "$1"
+  file_part "$file_path"
   shift
-  for folders_name; do
-    (umask "$session_umask" && mkdir -p -- "$file_path/$folders_name") || refuse folder "$file_path/$folders_name"
-  done
+  settle_all make_all "$@"
   reply folders
+}
+
+make_all() { # NAME...
+  mkdir -- "$file_part" || return
+  umask "$session_umask"
+  for make_name; do
+    mkdir -p -- "$file_part/$make_name" || return
+  done
 }
 
 serve_undrop() {

@@ -51,7 +51,7 @@ class Scp:
         try:
             if folders:
                 self.session.request("folders", root, *folders)
-                self.session.reply()
+                self.session.reply(timeout=PATIENCE)
             for start in range(0, len(files), _AT_ONCE):
                 group = files[start : start + _AT_ONCE]
                 drop = self._drop()

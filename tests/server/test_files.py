@@ -186,9 +186,9 @@ def test_a_file_that_vanishes_here_while_another_is_sent_is_missed(
     """An rsync of the host's that removes a file here once a good deal of another one has arrived."""
     rsync = tmp_path / "programs" / "rsync"
     rsync.parent.mkdir()
-    run = f"{shutil.which('rsync')} \"$@\""
-    script = f"case $* in *--server*) exec {sys.executable} -c '{REMOVES}' {here}/b 8000000 {run} ;; *) exec {run} ;; esac"
-    rsync.write_text(f"#!/bin/sh\n{script}\n")
+    run = f'{shutil.which("rsync")} "$@"'
+    removes = f"{sys.executable} -c '{REMOVES}' {here}/b 8000000"
+    rsync.write_text(f"#!/bin/sh\ncase $* in *--server*) exec {removes} {run} ;; *) exec {run} ;; esac\n")
     rsync.chmod(0o755)
     mover = connect(start_sandbox(environment={"PATH": f"{rsync.parent}:{os.environ['PATH']}"}))
     grow(here, "a", size=60_000_000)
@@ -220,6 +220,19 @@ def test_links_in_the_way_there_are_replaced_not_followed(mover: Mover, here: Pa
     mover.upload(here, "d", "b", engine=engine)
     assert contents(mover.home / "outside") == before
     assert contents(mover.there) == contents(here)
+
+
+def test_folders_there_are_made_behind_no_link_and_in_place_of_a_file(mover: Mover, here: Path, engine: str) -> None:
+    grow(here, "d/a", "e/b")
+    for name in ("d", "e"):
+        (here / name / "empty").mkdir()
+    (mover.home / "outside").mkdir()
+    grow(mover.there, "e")
+    (mover.there / "d").symlink_to("../outside")
+    mover.upload(here, "d", "e", engine=engine)
+    assert list((mover.home / "outside").iterdir()) == []
+    found = sorted(path.relative_to(mover.there) for path in mover.there.rglob("*"))
+    assert found == sorted(path.relative_to(here) for path in here.rglob("*"))
 
 
 def test_other_names_and_places(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
