@@ -621,6 +621,8 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
                 f"{host}: the working directory {values!r} cannot be made, entered or written",
                 "name another: --host HOST/PATH, or remote_dir",
             )
+        case "put":
+            return transfer.not_placed(host, refusal)
         case "state":
             return HostUnfit(f"{host}: {values}", "free some space there, or see whose folder it is")
         case "stop":

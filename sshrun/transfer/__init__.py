@@ -34,6 +34,7 @@ __all__ = [
     "choose",
     "download",
     "inline",
+    "not_placed",
     "place",
     "request_inline",
     "take_along",
@@ -345,7 +346,7 @@ def _folder(session: Session, root: str) -> tuple[str, int | None]:
     try:
         free, _, path = session.reply().values.partition(" ")
     except Refusal as refusal:
-        raise not_placed(session, refusal) from refusal
+        raise not_placed(session.host, refusal) from refusal
     return os.fsdecode(decode(path)), int(free) * 1024 if free.isdigit() else None
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from sshrun.errors import ConnectionFailed, TransferFailed
+from sshrun.errors import ConnectionFailed, RemoteError, TransferFailed
 from sshrun.paths import Item
 from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
@@ -94,14 +94,14 @@ def count_files(items: Sequence[Item]) -> int:
     return sum(not item.is_folder for item in items)
 
 
-def not_placed(session: Session, refusal: Refusal) -> Exception:
+def not_placed(host: str, refusal: Refusal) -> RemoteError:
     """The host's reason for not taking files, in the words of the person who meets it."""
     said = visible(os.fsdecode(decode(refusal.values)))
     if refusal.word == "put":
         hint = "free some space there" if "No space" in said or "quota" in said else "see who owns what stands there"
-        return TransferFailed(f"{session.host} cannot store the files: {said}", hint)
+        return TransferFailed(f"{host} cannot store the files: {said}", hint)
     if refusal.word == "folder":
-        return TransferFailed(f"{session.host}: the folder {said} cannot be made or written", "name another")
+        return TransferFailed(f"{host}: the folder {said} cannot be made or written", "name another")
     return refusal
 
 

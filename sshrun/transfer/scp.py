@@ -66,7 +66,7 @@ class Scp:
                 self.session.reply(timeout=PATIENCE)
                 yield Step(sum(item.size for item in group), len(group))
         except Refusal as refusal:
-            raise not_placed(self.session, refusal) from refusal
+            raise not_placed(self.session.host, refusal) from refusal
         finally:
             self.session.request("undrop")
         self.session.reply()

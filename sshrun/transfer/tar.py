@@ -51,7 +51,7 @@ class Tar:
                 self.session.reply(timeout=PATIENCE)
                 yield Step(files=files)
         except Refusal as refusal:
-            raise not_placed(self.session, refusal) from refusal
+            raise not_placed(self.session.host, refusal) from refusal
 
     def _put(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
         headers = [header(item) for item in items]

@@ -35,6 +35,20 @@ def test_a_run_brings_files_there_and_results_home_with_one_login(
     assert sandbox.logins() == 1
 
 
+@pytest.mark.parametrize("size", [10, 100_000], ids=["small", "larger"])
+def test_a_folder_in_the_way_of_an_upload_is_one_clear_line(
+    sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, size: int
+) -> None:
+    (tmp_path / "data").write_bytes(bytes(size))
+    write_spec(tmp_path, "true", upload_files=["data"])
+    (sandbox.home / "data").mkdir()
+    finished = sshrun("train", "my_model")
+    assert finished.status == 255
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("sshrun: sandbox cannot store the files: mv: ")
+    assert line.endswith("(see who owns what stands there)")
+
+
 def test_a_large_upload_and_download_need_no_second_login(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(os.urandom(3 << 20))
     write_spec(tmp_path, "cp large my_model.zip", upload_files=["large"])
