@@ -166,7 +166,7 @@ def select_local(patterns: Sequence[Pattern], folder: str | os.PathLike[str]) ->
 
 def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tree]) -> Selection:
     """What patterns name, each in its tree, which the items call by its base."""
-    items: dict[tuple[str, str], Item] = {}
+    items: list[Item] = []
     warnings: list[str] = []
     unmatched = []
     for pattern, base, tree in zip(patterns, bases, trees, strict=True):
@@ -180,11 +180,34 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
                 matched = True
                 root, name = pattern.place(path)
                 if name:
-                    items[root, name] = Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode)
+                    items.append(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode))
         warnings += tree.warnings
         if not matched:
             unmatched.append(pattern)
-    return Selection(tuple(items.values()), tuple(dict.fromkeys(warnings)), tuple(unmatched))
+    chosen = one_for_each(items) if len(patterns) > 1 else items  # one pattern means no target twice
+    return Selection(tuple(chosen), tuple(dict.fromkeys(warnings)), tuple(unmatched))
+
+
+def one_for_each(items: Sequence[Item]) -> list[Item]:
+    """Of items for one target the later; so, too, where one would have to stand beneath another that is a file."""
+    latest = {(item.root, item.name): number for number, item in enumerate(items)}
+    files: set[tuple[str, str]] = set()
+    folders: set[tuple[str, str]] = set()
+    chosen = []
+    for number in sorted(latest.values(), reverse=True):
+        item = items[number]
+        above = set()
+        folder = os.path.dirname(item.name)
+        while folder and (item.root, folder) not in folders and (item.root, folder) not in files:
+            above.add((item.root, folder))
+            folder = os.path.dirname(folder)
+        if (item.root, folder) in files or (not item.is_folder and (item.root, item.name) in folders):
+            continue
+        folders |= above
+        if not item.is_folder:
+            files.add((item.root, item.name))
+        chosen.append(item)
+    return chosen[::-1]
 
 
 def find(tree: Tree, pattern: Pattern) -> Iterator[tuple[str, Entry]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sshrun.errors import TransferFailed
 from sshrun.job import Moved, Warned, size_text
-from sshrun.paths import Item, Pattern, select
+from sshrun.paths import Item, Pattern, one_for_each, select
 from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
 from sshrun.transfer import rsync
@@ -357,9 +357,9 @@ def _grouped(pairs: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:
     return list(groups.items())
 
 
-def _at_home(items: Iterable[Item], home: str) -> list[Item]:
+def _at_home(items: Sequence[Item], home: str) -> list[Item]:
     """The items with their folders here. What goes beneath `home` goes there, however it was said."""
-    placed = {}
+    placed = []
     for item in items:
         root, name = home, item.name
         if item.root != ".":
@@ -367,8 +367,9 @@ def _at_home(items: Iterable[Item], home: str) -> list[Item]:
             path = os.path.normpath(os.path.join(root, name))
             if path.startswith(home + "/"):
                 root, name = home, os.path.relpath(path, home)
-        placed[root, name] = item._replace(root=root, name=name)
-    return list(placed.values())
+        placed.append(item._replace(root=root, name=name))
+    # Where none was said with a folder of its own, no two can mean the same.
+    return placed if all(item.root == "." for item in items) else one_for_each(placed)
 
 
 def _identities(paths: Iterable[str | os.PathLike[str]]) -> set[tuple[int, int]]:

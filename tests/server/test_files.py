@@ -139,6 +139,17 @@ def test_one_file_may_come_home_under_several_names(mover: Mover, tmp_path: Path
     assert done.files == 4
 
 
+def test_of_a_file_and_a_folder_for_one_target_the_later_counts(
+    mover: Mover, here: Path, tmp_path: Path, engine: str
+) -> None:
+    grow(here, "a", "d/b")
+    mover.upload(here, "d|x", "a|x", "a|y", "d|y", engine=engine)
+    data = contents(here)
+    assert contents(mover.there) == {"x": data["a"], "y/b": data["d/b"]}
+    mover.download(tmp_path / "home", "y|z", f"x|{tmp_path}/home/z", engine=engine)
+    assert contents(tmp_path / "home") == {"z": data["a"]}
+
+
 def test_modes_and_times_are_kept(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(here, "run.sh", "d/secret")
     os.chmod(here / "run.sh", 0o750)

@@ -214,6 +214,27 @@ def test_of_two_sources_for_one_target_the_later_counts(tmp_path: Path) -> None:
     assert one.path == "b"
 
 
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["d|x", "a|x"], ["x"]),
+        (["a|x", "d|x"], ["x", "x/b"]),
+        (["d|x/y", "a|x"], ["x"]),
+        (["a|x", "d|x/y"], ["x/y", "x/y/b"]),
+        (["a|d", "d/*"], ["d/b"]),
+        (["d/*", "a|d"], ["d"]),
+        (["d|x", "a|/srv/x"], ["x", "x/b", "x"]),
+        (["d", "a|d/b/c"], ["d", "d/b/c"]),
+    ],
+)
+def test_of_a_file_and_what_would_stand_beneath_it_the_later_counts(
+    tmp_path: Path, texts: list[str], names: list[str]
+) -> None:
+    grow(tmp_path, {"a", "d/b"})
+    chosen = select_local([parse_upload(text) for text in texts], tmp_path)
+    assert [one.name for one in chosen.items] == names
+
+
 def test_leftovers_of_a_transfer_are_nobodys_files(tmp_path: Path) -> None:
     grow(tmp_path, {".sshrun-part/a", "d/.sshrun-part-host/b", "d/c"})
     assert set(selected(tmp_path, ".")) == {"d/c"}
