@@ -4,8 +4,9 @@
 # A folder that files go to: made if it is not there; what a transfer that was cut off left in it goes.
 serve_folder() { # FOLDER
   file_path "$1"
-  folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && pwd -P) ||
+  folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && real_path) ||
     refuse folder "$1"
+  folder_path=${folder_path%.}
   file_part "$folder_path"
   rm -rf -- "$file_part"
   encode "$folder_path"
@@ -48,7 +49,8 @@ file_format() { # IDENTITY -> $stat_option, $stat_format; with IDENTITY "0 0" de
 # folders behind them, since it knows which it has seen.
 serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1
   file_path "$4"
-  file_path=$(cd "$file_path" 2>/dev/null && pwd -P)
+  file_path=$(cd "$file_path" 2>/dev/null && real_path)
+  file_path=${file_path%.}
   encode "$file_path"
   reply list "$encoded"
   file_format '%d %i'

@@ -14,6 +14,12 @@ encode() { # VALUE -> $encoded
   esac
 }
 
+# The folder that the shell stands in, and a dot, which keeps a newline at the end of its name from $(...).
+real_path() (
+  real_path=$(pwd -P && echo .)
+  printf '%s.' "${real_path%"$newline".}"
+)
+
 reply() { # WORD VALUE... as one line; values that may hold blanks, backslashes or newlines come last, encoded
   printf '%s %s\n' "$nonce" "$*"
 }

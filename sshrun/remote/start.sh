@@ -63,7 +63,8 @@ serve_place() { # FOLDER
   esac
   [ -d "$place" ] || (umask "$session_umask" && mkdir -p "$place") 2>/dev/null
   cd "$place" 2>/dev/null && [ -w . ] || refuse folder "$1"
-  place=$(pwd -P)
+  place=$(real_path)
+  place=${place%.}
   encode "$place"
   reply placed "$encoded"
 }

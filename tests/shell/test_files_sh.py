@@ -245,6 +245,16 @@ def test_a_target_elsewhere_is_made(host, session: Session, here: Path, tmp_path
     assert contents(tmp_path / "out") == {"y": b"a" * 100}
 
 
+def test_a_folder_whose_name_ends_in_a_newline(host, here: Path, tmp_path: Path) -> None:
+    grow(here, ["a"])
+    session = placed(host, "work\n")
+    upload(session, here, "a", "a|../up\n/b")
+    assert contents(host.home) == {"work\n/a": b"a" * 100, "up\n/b": b"a" * 100}
+    done, warnings = download(session, tmp_path / "back", "a", "../up\n/b|b", "../up\n|c")
+    assert (done.files, warnings) == (3, [])
+    assert sorted(contents(tmp_path / "back")) == ["a", "b", "c/b"]
+
+
 def test_what_is_missing_is_told(session: Session, here: Path, tmp_path: Path) -> None:
     done, warnings = download(session, tmp_path / "back", "results.zip", "no/such/*.txt")
     assert done.missing == ("results.zip",)
