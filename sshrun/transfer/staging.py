@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -113,8 +113,15 @@ class Staging:
                     f"{visible(name)} is a folder here and a file there", "move the folder away"
                 ) from error
             if error.errno != errno.EXDEV:
-                raise
-            _copy(source, base, target, final)  # a subfolder on another disk
+                raise self._refused(name, error) from error
+            try:
+                _copy(source, base, target, final)  # a subfolder on another disk
+            except OSError as reason:
+                raise self._refused(name, reason) from reason
+
+    def _refused(self, name: str, error: OSError) -> TransferFailed:
+        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see who may write there"
+        return TransferFailed(f"{visible(os.path.join(self.root, name))}: {error.strerror}", hint)
 
     def _target(self, folder: str) -> int:
         """A descriptor of a folder beneath the root, made if need be. The last one stays open: files come in flocks."""
@@ -128,7 +135,7 @@ class Staging:
                     f"{visible(folder)} is, or lies behind, a link or a file here, and what a host sends follows none",
                     "move it away, or say where the files go: REMOTE|LOCAL",
                 ) from error
-            raise
+            raise self._refused(folder, error) from error
         if self._parent is not None:
             os.close(self._parent[1])
         self._parent = folder, descriptor
@@ -234,7 +241,8 @@ def _copy(source: int, base: str, target: int, final: str) -> None:
             os.utime(writer.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
         os.rename(part, final, src_dir_fd=target, dst_dir_fd=target)
     except BaseException:
-        os.unlink(part, dir_fd=target)
+        with suppress(OSError):  # which would hide why it could not even be made
+            os.unlink(part, dir_fd=target)
         raise
     os.unlink(base, dir_fd=source)
 

@@ -432,6 +432,27 @@ def test_a_full_disk_here_is_one_clear_line_and_leaves_nothing(mover: Mover, tmp
 
 
 @pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("options", "said", "hint"),
+    [
+        ("ro", "Read-only file system", "see who may write there"),
+        ("nr_inodes=1", "No space left on device", "free some space"),
+    ],
+)
+def test_a_subfolder_here_that_cannot_be_written_to_is_named(
+    mover: Mover, tmp_path: Path, engine: str, options: str, said: str, hint: str
+) -> None:
+    grow(mover.there, "d/a")
+    (tmp_path / "home" / "d").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", tmp_path / "home" / "d"], check=True)
+    try:
+        error = mover.fail(lambda: mover.download(tmp_path / "home", "d", engine=engine))
+        assert (error.message, error.hint) == (f"{tmp_path}/home/d/a: {said}", hint)
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path / "home" / "d"], check=True)
+
+
+@pytest.mark.usefixtures("mounts")
 def test_a_subfolder_on_another_disk(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(here, "d/a", "d/e/b")
     home = tmp_path / "home"
