@@ -51,7 +51,7 @@ serve_archive() { # NAME BYTES: the most that comes along
     reply archive new
   else
     file_format '0 0'
-    reply archive here "=$(stat -L "$stat_option" "${stat_format% *} ." "./$1")"
+    reply archive here "=$(LC_ALL=C stat -L "$stat_option" "${stat_format% *} ." "./$1")"
     head -c "$2" "./$1"
     reply sent
   fi

@@ -35,9 +35,10 @@ first_error() { # PROGRAM ARGUMENT...
 }
 
 # What stat calls its formats: mode in hex, size, time with what the file system keeps of it, device, inode, name.
+# With LC_ALL=C, since GNU's writes a fraction with the decimal comma of whoever logs in.
 file_format() { # IDENTITY -> $stat_option, $stat_format; with IDENTITY "0 0" device and inode are not told
   stat_option=-c
-  case $(stat -c %.9Y . 2>/dev/null) in
+  case $(LC_ALL=C stat -c %.9Y . 2>/dev/null) in
   *[0-9].[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) stat_format="%f %s %.9Y $1 %n" ;;
   '') stat_option=-f stat_format="%Xp %z %Fm $1 %N" ;; # BSD, macOS
   *) stat_format="%f %s %Y $1 %n" ;;                   # busybox
@@ -63,7 +64,7 @@ serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; nam
   set -- "$@" -exec stat "$stat_option" "$list_mark=$stat_format" {} + \
     -type l -exec stat -L "$stat_option" "$list_mark>$stat_format" {} +
   # find -H follows a link that it is given by name, and does not say so.
-  (cd "${file_path:?}" && [ -h "$list_name" ] && stat -L "$stat_option" "$list_mark>$stat_format" "$list_name") 2>/dev/null
+  (cd "${file_path:?}" && [ -h "$list_name" ] && LC_ALL=C stat -L "$stat_option" "$list_mark>$stat_format" "$list_name") 2>/dev/null
   # Of the complaints only those about folders that may not be read: stat finds links to nothing, which is known.
   { list_denied=$({ cd "${file_path:?}" && LC_ALL=C find "$@"; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1); } 4>&1
   encode "$list_denied"
@@ -76,7 +77,7 @@ serve_compare() { # MARK FOLDER BYTES, then the names
   file_path "$2"
   file_format '0 0'
   take "$3" | {
-    cd "$file_path" && xargs -0 stat "$stat_option" "$1=$stat_format" 2>/dev/null
+    cd "$file_path" && LC_ALL=C xargs -0 stat "$stat_option" "$1=$stat_format" 2>/dev/null
     cat >/dev/null
   }
   reply listed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -145,6 +147,23 @@ def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
         modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()}
         assert modes == {"run.sh": 0o751, "secret": 0o600, "odd": 0o755}
         assert {int(one.stat().st_mtime) for one in folder.iterdir()} == {1_700_000_000}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])  # busybox knows no locales
+def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host, here: Path, tmp_path: Path) -> None:
+    if not shutil.which("localedef") or not os.path.exists("/usr/share/i18n/locales/de_DE"):
+        pytest.skip("this needs a locale: apt install locales")
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", host.home / "de_DE.UTF-8"], check=False)
+    host.variables |= {"LOCPATH": str(host.home), "LC_ALL": "de_DE.UTF-8"}
+    session = placed(host)
+    grow(here, ["a"])
+    upload(session, here, "a")
+    assert upload(session, here, "a")[0].files == 0
+    os.utime(here / "a", ns=(0, 1_700_000_000_200_000_000))
+    assert upload(session, here, "a")[0].files == 1
+    (host.home / "work" / "b").symlink_to("a")
+    download(session, tmp_path / "back", "a", "b")
+    assert {(tmp_path / "back" / name).stat().st_mtime_ns for name in "ab"} == {1_700_000_000_200_000_000}
 
 
 @pytest.mark.parametrize("seconds", [-1.5, -(10**9), 2**31, 2**33 + 7], ids=str)
