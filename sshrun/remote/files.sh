@@ -28,10 +28,15 @@ file_part() { # FOLDER -> $file_part
 }
 
 # Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which
-# is empty if it went well.
+# is empty if it went well. In one language, since a full disk is told by it.
 first_error() { # PROGRAM ARGUMENT...
-  first_said=$({ "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
+  first_said=$({ in_english "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
   [ "${first_said##*"$newline"}" = 0 ] || printf '%s\n' "${first_said%%"$newline"*}"
+}
+
+in_english() { # PROGRAM ARGUMENT..., a function too; of a subshell, since it stays so
+  export LC_ALL=C
+  "$@"
 }
 
 # What stat calls its formats: mode in hex, size, time with what the file system keeps of it, device, inode, name.
@@ -88,7 +93,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   has tar || refuse notar
   file_path "$1"
   file_part "$file_path"
-  put_said=$({ rm -rf -- "$file_part" && mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_said%%"$newline"*}"
+  put_said=$({ rm -rf -- "$file_part" && in_english mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_said%%"$newline"*}"
   put_said=$(
     take "$2" | {
       first_error put_unpack "$3" 4>&1

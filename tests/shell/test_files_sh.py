@@ -151,10 +151,7 @@ def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])  # busybox knows no locales
 def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host, here: Path, tmp_path: Path) -> None:
-    if not shutil.which("localedef") or not os.path.exists("/usr/share/i18n/locales/de_DE"):
-        pytest.skip("this needs a locale: apt install locales")
-    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", host.home / "de_DE.UTF-8"], check=False)
-    host.variables |= {"LOCPATH": str(host.home), "LC_ALL": "de_DE.UTF-8"}
+    speak_german(host)
     session = placed(host)
     grow(here, ["a"])
     upload(session, here, "a")
@@ -164,6 +161,21 @@ def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host, here: Path, t
     (host.home / "work" / "b").symlink_to("a")
     download(session, tmp_path / "back", "a", "b")
     assert {(tmp_path / "back" / name).stat().st_mtime_ns for name in "ab"} == {1_700_000_000_200_000_000}
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_full_disk_is_known_in_every_language(host, mounts, here: Path) -> None:
+    speak_german(host)
+    session = placed(host)
+    work = host.home / "work"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3", "none", work], check=True)
+    try:
+        grow(here, ["a", "b", "c"])
+        with pytest.raises(TransferFailed, match="No space left on device") as caught:
+            upload(session, here, "*")
+        assert caught.value.hint == "free some space there"
+    finally:
+        subprocess.run(["umount", "--lazy", work], check=True)
 
 
 @pytest.mark.parametrize("seconds", [-1.5, -(10**9), 2**31, 2**33 + 7], ids=str)
@@ -458,6 +470,13 @@ def test_a_refusal_ends_the_session(host, session: Session, here: Path) -> None:
     session.request("put", "/proc/nowhere", "0", "")
     with pytest.raises(Refusal):
         session.reply()
+
+
+def speak_german(host) -> None:
+    if not shutil.which("localedef") or not os.path.exists("/usr/share/i18n/locales/de_DE"):
+        pytest.skip("this needs a locale: apt install locales")
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", host.home / "de_DE.UTF-8"], check=False)
+    host.variables |= {"LOCPATH": str(host.home), "LC_ALL": "de_DE.UTF-8"}
 
 
 def fake(host, name: str, script: str) -> None:
