@@ -6,6 +6,7 @@ is for a host that has neither. What is unchanged (size and time) is found out f
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -139,6 +140,7 @@ def upload(
                 "free some space there",
             )
     progress = _Progress("upload", [item for _, group in work for item in group])
+    _see_that_all_can_be_read(progress.items)
     for path, group in work:
         for way, part in ways.split(group):
             try:
@@ -348,6 +350,14 @@ def _folder(session: Session, root: str) -> tuple[str, int | None]:
     except Refusal as refusal:
         raise not_placed(session.host, refusal) from refusal
     return os.fsdecode(decode(path)), int(free) * 1024 if free.isdigit() else None
+
+
+def _see_that_all_can_be_read(items: Iterable[Item]) -> None:
+    """Before anything is sent, and in one wording: scp would say it of a number."""
+    for item in items:
+        if not item.is_folder and not os.access(item.source, os.R_OK):
+            why = os.strerror(errno.EACCES if os.path.exists(item.source) else errno.ENOENT)
+            raise TransferFailed(f"{visible(item.source)} cannot be read: {why}", "see whose it is, or leave it out")
 
 
 def _grouped(pairs: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:

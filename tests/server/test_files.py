@@ -191,6 +191,18 @@ def test_a_file_that_may_not_be_read_there_keeps_no_other_one(mover: Mover, tmp_
     assert sorted(contents(tmp_path / "home")) == ["a", "c"]
 
 
+def test_a_file_that_may_not_be_read_here_is_told_before_anything_is_sent(
+    mover: Mover, here: Path, engine: str
+) -> None:
+    grow(here, "a", "b", "c")
+    (here / "b").chmod(0)
+    if os.access(here / "b", os.R_OK):
+        pytest.skip("root may read everything")
+    error = mover.fail(lambda: mover.upload(here, "*", engine=engine))
+    assert error.message == f"{here}/b cannot be read: Permission denied"
+    assert not contents(mover.there)
+
+
 def test_a_file_that_vanishes_here_while_another_is_sent_is_missed(
     start_sandbox, connect, here: Path, tmp_path: Path
 ) -> None:
@@ -411,6 +423,17 @@ def test_a_full_disk_there_is_one_clear_line_and_leaves_nothing(mover: Mover, he
         assert error.hint
         assert not leftovers(mover.there)
         assert (mover.there / "a").read_bytes() == old
+    finally:
+        subprocess.run(["umount", "--lazy", mover.there], check=True)
+
+
+@pytest.mark.usefixtures("mounts")
+def test_sizes_are_shown_as_a_person_writes_them(mover: Mover, here: Path) -> None:
+    mover.there.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", mover.there], check=True)
+    try:
+        grow(here, "a", size=999_900)
+        assert "sandbox: 1 MB to upload, 41 kB free" in mover.fail(lambda: mover.upload(here, "a")).message
     finally:
         subprocess.run(["umount", "--lazy", mover.there], check=True)
 
