@@ -19,6 +19,7 @@ from relay import Direction, Relay
 from sshrun import transfer
 from sshrun.job import Moved
 from sshrun.sandbox import Sandbox
+from sshrun.transfer.engine import limited
 from trees import contents, globbed
 
 ENGINES = ("rsync", "tar", "scp")
@@ -425,6 +426,15 @@ def test_a_full_disk_there_is_one_clear_line_and_leaves_nothing(mover: Mover, he
         assert (mover.there / "a").read_bytes() == old
     finally:
         subprocess.run(["umount", "--lazy", mover.there], check=True)
+
+
+def test_a_limit_to_the_size_of_files_here_stops_none_that_fits() -> None:
+    program = limited(["sh", "-c", "ulimit -f"], 10**9)
+    keep = ["setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"] if os.geteuid() == 0 else []
+    for limit, said in (("unlimited", str((2 * 10**9) // 512 + 1)), ("1000", "1000")):
+        run = [*keep, "sh", "-c", f'ulimit -f {limit} && exec "$@"', "sh", *program]
+        finished = subprocess.run(run, capture_output=True, text=True, check=True)
+        assert finished.stdout.strip() == said
 
 
 @pytest.mark.usefixtures("mounts")
