@@ -167,9 +167,11 @@ def _locked(path: str) -> int | None:
             raise TransferFailed(f"{visible(path)} is in the way", "remove it") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError:
+            pass  # a file system without locks (some Lustre, some NFS): nobody can be told from nobody else
         opened = os.fstat(descriptor)
         if opened.st_uid != os.geteuid():
             os.close(descriptor)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
+from installed import SSHRUN, Sshrun
 from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
 
@@ -328,3 +329,13 @@ def test_a_home_whose_name_ssh_would_expand(
     assert sshrun("--", "echo", "done").stdout == b"done\n"
     assert sandbox.logins() == 1
     assert (odd / ".sshrun" / "jobs").is_dir() and not (odd / ".sshrun" / "control").exists()
+
+
+def test_a_folder_whose_file_system_knows_no_locks(sshrun: Sshrun, tmp_path: Path) -> None:
+    """As flock(2) fails on Lustre without its option, and on NFS without a lock daemon."""
+    write_spec(tmp_path, "echo whole >my_model.zip; mkdir out; echo 1 >out/a", download_files=["out"])
+    lockless = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK")
+    argv = [*lockless, SSHRUN, *sshrun.options, "train", "my_model"]
+    ended = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, cwd=tmp_path, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "my_model.zip").read_text() + (tmp_path / "out" / "a").read_text() == "whole\n1\n"
