@@ -13,7 +13,7 @@ REMOTE_PROGRAM = cat $(filter-out sshrun/remote/main.sh,$(wildcard sshrun/remote
 # What is tested is the wheel, installed as a user installs it; a PYTHONPATH could put the source folder before it.
 RUN_TESTS = env -u PYTHONPATH $(TEST_VENV)/bin/pytest
 # Most tests wait for others most of the time.
-WORKERS ?= 2
+WORKERS ?= 3
 
 export PYTHON PIP_DISABLE_PIP_VERSION_CHECK := 1
 
