@@ -44,6 +44,8 @@ shells() {
     need ps procps
     need strace strace
     need tmux tmux
+    # A language that writes a decimal comma, for localedef to make.
+    [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales"
 }
 
 # Where no engine answers they are skipped; where one does, nothing of them is.
