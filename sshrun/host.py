@@ -18,7 +18,7 @@ from sshrun.identity import certifies, read_key
 from sshrun.sources import Origin, Sourced
 
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
-USER_CONFIG = "~/.ssh/config"  # ssh takes ~ from the passwd file, not from $HOME
+USER_CONFIG = "~/.ssh/config"  # beneath the home directory of the passwd file, as `ssh_expanded` reads it
 
 # A dead connection is noticed within 5 s x 3, and a long silent job keeps its connection.
 _DEFAULTS = "Host *\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout 30\n"
@@ -147,7 +147,8 @@ def parse_target(text: str) -> Target:
 
     The first `/` begins PATH (`/~/x` and `/x` are relative to the login directory, `//x` is absolute), the last `@`
     before it ends USER. HOST and USER are what OpenSSH's valid_hostname() and valid_ruser() let pass (ssh.c,
-    CVE-2023-51385), without spaces and `%`, which ssh expands.
+    CVE-2023-51385), without spaces. A `%` in them (a zone as in fe80::1%eth0) stands for itself: ssh expands it in its
+    options, and these are none.
     """
     login, slash, path = text.partition("/")
     user, at, address = login.rpartition("@")
@@ -193,12 +194,17 @@ def remote_folder(text: str) -> str:
 def host_flaw(host: str) -> str:
     """What is wrong with a host's name, or ""."""
     # *, ? and a leading ! would make a pattern of it in the block that the layered config holds for this host.
-    return _flaw(host, "HOST", "'`\"$\\;&<>|(){},%*?@/") or ("HOST begins with '!'" if host.startswith("!") else "")
+    return _flaw(host, "HOST", "'`\"$\\;&<>|(){},*?@/") or ("HOST begins with '!'" if host.startswith("!") else "")
 
 
 def user_flaw(user: str) -> str:
     """What is wrong with an account's name, or ""."""
-    return _flaw(user, "USER", "'`\";&<>|(){}%") or ("USER ends with a backslash" if user.endswith("\\") else "")
+    return _flaw(user, "USER", "'`\";&<>|(){}") or ("USER ends with a backslash" if user.endswith("\\") else "")
+
+
+def configured_user_flaw(user: str) -> str:
+    """What is wrong with an account's name that may come to stand in a config file, or ""."""
+    return user_flaw(user) or ("USER holds '%'" if "%" in user else "")  # OpenSSH 10 expands tokens in User
 
 
 def path_flaw(path: str) -> str:
@@ -248,7 +254,7 @@ def must_look(login: Login) -> bool:
         keywords = {"ignoreunknown", "controlpath"}
     if login.weak.port or login.weak.username:
         keywords |= {"canonicalizehostname", "match"}
-    own = login.config_path.value if login.config_path else USER_CONFIG
+    own = login.config_path.value if login.config_path else ssh_expanded(USER_CONFIG)
     return _may_set(keywords, own, "~/.ssh") or _may_set(keywords, SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
 
 
@@ -374,7 +380,7 @@ def _certificate(key: str, view: SshView) -> tuple[str, ...]:
 
 def identity_option(text: str) -> str:
     """The absolute path that `-i` names; it may be the public half alone. Raises UsageError."""
-    path = os.path.abspath(os.path.expanduser(text))
+    path = os.path.abspath(ssh_expanded(text))
     if not os.path.isfile(path) and not os.path.isfile(path + ".pub"):
         raise UsageError(f"-i {text}: there is no such file", "make a key with: sshrun ssh-keygen NAME")
     return path
@@ -401,7 +407,7 @@ def _layers(login: Login, last: str) -> bytes:
         with open(login.config_path.value, "rb") as file:
             own = file.read() + b"\n"
     else:
-        own = f"Include {USER_CONFIG}\n".encode()
+        own = os.fsencode(f"Include {_quoted(_globbed(ssh_expanded(USER_CONFIG)))}\n")
     # `Host *` ends whatever block the user's file ended in.
     return own + os.fsencode(f"{_DEFAULTS}Include {SYSTEM_CONFIG}\n{last}")
 
@@ -420,13 +426,18 @@ def _literal(path: str) -> str:
     return _quoted(path.replace("%", "%%"))
 
 
+def _globbed(path: str) -> str:
+    """A path as a pattern that names it alone: Include has glob(3) read what it is given."""
+    return "".join("\\" + character if character in "*?[\\" else character for character in path)
+
+
 def _may_set(keywords: Iterable[str], path: str, folder: str, depth: int = 16) -> bool:
     """Whether a config file may set one of `keywords` for some host; True also where only ssh itself could tell.
 
     `folder` is what relative Includes in it are relative to: ssh_config(5), Include.
     """
     try:
-        with open(ssh_expanded(path), encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             lines = file.read().splitlines()
     except OSError:
         return False
@@ -440,7 +451,8 @@ def _may_set(keywords: Iterable[str], path: str, folder: str, depth: int = 16) -
         if depth == 0 or any(character in rest for character in "\"'\\%$[]{}\0"):
             return True
         for pattern in rest.split():
-            included = ssh_expanded(pattern if pattern[0] in "/~" else f"{folder}/{pattern}")
+            # glob(3) takes ~ from $HOME, other than the rest of ssh: what ssh does is what counts.
+            included = os.path.expanduser(pattern if pattern[0] in "/~" else f"{folder}/{pattern}")
             parent, name = os.path.split(included)
             if "*" in parent or "?" in parent or included.startswith("~"):
                 return True
@@ -459,7 +471,7 @@ def _names_in(folder: str) -> list[str]:
 
 
 def ssh_expanded(path: str) -> str:
-    """A path as ssh reads it: `~` is what the passwd file says, not $HOME."""
+    """A path as ssh reads it: `~` is what the passwd file says, not $HOME (tilde_expand() of misc.c)."""
     return pwd.getpwuid(os.getuid()).pw_dir + path[1:] if path.startswith("~/") else path
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from sshrun.host import Connection, host_flaw, parse_port, path_flaw, remote_folder, user_flaw
+from sshrun.host import Connection, configured_user_flaw, host_flaw, parse_port, path_flaw, remote_folder
 from sshrun.settings import Layer, Texts, Variable
 from sshrun.sources import LayerName, Origin, Sourced
 from sshrun.spelling import nearest
@@ -321,7 +321,7 @@ class Reader:
         return Connection(
             hostname=self._name(found.get("hostname"), "connection.hostname", host_flaw),
             port=self._port(found.get("port"), "connection.port"),
-            username=self._name(found.get("username"), "connection.username", user_flaw),
+            username=self._name(found.get("username"), "connection.username", configured_user_flaw),
             key_filename=self._local_file(found.get("key_filename"), "connection.key_filename", or_public_half=True),
         )
 

@@ -50,6 +50,10 @@ SOMEWHERE = Origin("user file", "/x/user_settings.yaml", 3, "ssh.connection")
         ("joe@corp@h", Target("h", "joe@corp")),
         ("joe$@h:65535", Target("h", "joe$", 65535)),
         ("my-alias.1_x/work", Target("my-alias.1_x", path="work")),
+        ("[fe80::1%eth0]:22", Target("fe80::1%eth0", port=22)),
+        ("joe@[fe80::1%eth0]/dir", Target("fe80::1%eth0", "joe", path="dir")),
+        ("a%b@h", Target("h", "a%b")),
+        ("u%r@%h", Target("%h", "u%r")),
     ],
 )
 def test_every_form_of_host_is_read(text: str, target: Target) -> None:
@@ -59,7 +63,7 @@ def test_every_form_of_host_is_read(text: str, target: Target) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "/dir", ":22", "@h", "u@", "-oProxyCommand=x", "u@-h", "-u@h", "$(id)", "a b", "a\nb", "%h", "u%r@h", "a;b",
+        "", "/dir", ":22", "@h", "u@", "-oProxyCommand=x", "u@-h", "-u@h", "$(id)", "a b", "a\nb", "a;b",
         "`id`", "a'b", 'a"b', "a|b", "a&b", "a<b", "a>b", "a{b", "a(b", "a\\b", "u\\@h", "u u@h", "u;u@h", "u'u@h", "*",
         "!h", "h:0", "h:65536", "h:", "h:x", "h:+1", "h:1_0", "h:٢٢", "h:22:33", "::1", "[::1", "[h]:22", "[::1]22",
         "h\x00", "h\x7f", "h\u200b", "h\x85", "h/a\nb", "h/a\0b", "ssh://h",
@@ -90,7 +94,7 @@ def test_any_text_is_a_target_or_a_usage_error(text: str) -> None:
     for word in (target.host, target.user or "x"):
         assert word
         assert not word.startswith("-")
-        assert not set(word) & set(" '`\";&<>|(){}%\n\r\t\0")
+        assert not set(word) & set(" '`\";&<>|(){}\n\r\t\0")
     assert target.port is None or 1 <= target.port <= 65535
     assert "\n" not in (target.path or "")
 
@@ -246,7 +250,8 @@ def test_a_copied_config_may_end_in_a_block_or_without_a_newline(tmp_path: Path)
 
 def test_without_a_config_path_the_users_own_file_comes_first_and_the_systems_before_our_block() -> None:
     lines = plan(Login(Target("h")), "/c").config.decode().splitlines()
-    order = [lines.index(line) for line in ("Include ~/.ssh/config", "Include /etc/ssh/ssh_config", 'Host "h"')]
+    own = f'Include "{pwd.getpwuid(os.getuid()).pw_dir}/.ssh/config"'
+    order = [lines.index(line) for line in (own, "Include /etc/ssh/ssh_config", 'Host "h"')]
     assert order == sorted(order)
     assert order[0] == 0
 
@@ -258,7 +263,18 @@ def test_match_lines_of_the_user_see_the_account_of_the_option(tmp_path: Path) -
     assert look(Login(Target("h"), config_path=config)).identity_files == ()
 
 
-names = st.from_regex(r"[a-zA-Z0-9_.][a-zA-Z0-9_.#=~^+-]{0,10}", fullmatch=True)
+@pytest.mark.parametrize("host", ["fe80::1%lo", "%h", "h%%h", "%r%C"])
+def test_a_percent_sign_in_a_name_reaches_ssh_as_it_is(tmp_path: Path, host: str) -> None:
+    config = user_config(tmp_path, "ControlPath /theirs-%h-%r\n")
+    login = Login(Target(host, "a%b%h"), connection=connection(tmp_path), config_path=config)
+    view = look(login)
+    assert view.control_path == f"/theirs-{host}-a%b%h"
+    said = ssh_says(plan(login, "/c", view), tmp_path)
+    assert (said["host"], said["hostname"], said["user"], said["port"]) == ([host], [host], ["a%b%h"], ["2222"])
+    assert said["controlpath"] == [view.control_path]
+
+
+names = st.from_regex(r"[a-zA-Z0-9_.%][a-zA-Z0-9_.#=~^+%-]{0,10}", fullmatch=True)
 accounts = st.from_regex(r"[a-z0-9#=~^+,*?!$][a-z0-9#=~^+,*?!$\\@-]{0,8}[a-z]", fullmatch=True)
 
 
@@ -298,7 +314,8 @@ def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
         ("Include {0}/*/share", False, True),
         ("Include {0}/loop", False, True),
         ("Include ${{HOME}}/x", False, True),
-        ("Include ~nobody/x", False, True),
+        ("Include ~root/no-such-directory/x", False, False),
+        ("Include ~no-such-account/x", False, True),
         ("Include {0}/a\0b", False, True),
         ("Match final\n  Port 1", False, False),
         ("Match final\n  Port 1", True, True),

@@ -31,12 +31,15 @@ class Person:
         self._passwd.write_text("".join(line.replace(f":{real}:", f":{desk.home}:") for line in lines))
         (self.ssh / "known_hosts").write_bytes((desk.home / "known_hosts").read_bytes())
 
-    def ended(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def ended(self, *words: str | Path, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """`variables` are the whole environment, where they are given."""
         argv = [*AT_HOME, self._passwd, *words]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.desk.folder)
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.desk.folder, env=variables
+        )
 
-    def run(self, *words: str | Path) -> str:
-        ended = self.ended(*words)
+    def run(self, *words: str | Path, variables: dict[str, str] | None = None) -> str:
+        ended = self.ended(*words, variables=variables)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
@@ -83,6 +86,68 @@ def test_an_include_of_a_folder_that_may_not_be_read_is_passed_over_as_by_ssh(pe
     # Root reads whatever it likes by these two alone.
     person.run("setpriv", "--bounding-set=-dac_override,-dac_read_search", SSHRUN, "-h", "gpu", "--", "true")
     assert person.desk.world.entries() == [Entry("near", "joe", "gold")]
+
+
+def homes(folder: Path) -> dict[str, str | None]:
+    """Values of $HOME that are not what the passwd file says, as containers, sudo and services have them."""
+    (folder / "link").symlink_to(folder)
+    return {
+        "elsewhere": str(folder),
+        "slash": f"{folder}/",
+        "link": str(folder / "link"),
+        "missing": f"{folder}/missing",
+        "unset": None,
+    }
+
+
+@pytest.mark.parametrize("kind", ["elsewhere", "slash", "link", "missing", "unset"])
+@pytest.mark.parametrize("include", ["~/.ssh/more", "more"])
+def test_where_home_is_not_that_of_the_passwd_file_ssh_and_sshrun_read_the_same(
+    person: Person, tmp_path_factory: pytest.TempPathFactory, kind: str, include: str
+) -> None:
+    """The config, the key and the known hosts are those of the passwd file's home; Include goes by $HOME in ssh too."""
+    other = tmp_path_factory.mktemp("other-home")
+    (other / ".ssh").mkdir(mode=0o700)
+    (other / ".ssh" / "config").write_text("Host gpu\n  Port 1\n  User nobody\n")
+    (other / ".ssh" / "more").write_text("Host gpu\n  User {jane}\n".format(**person.desk.words))
+    person.config(f"Include {include}\nHost gpu\n  HostName {{host}}\n  Port {{near}}\n  User {{jack}}\n")
+    person.config("Host gpu\n  User {joe}\n  IdentityFile ~/.ssh/key\n", "more")
+    person.key("id_ed25519", "silver")
+    person.key("key", "gold")
+    home = homes(other)[kind]
+    variables = {name: value for name, value in os.environ.items() if name != "HOME"}
+    variables |= {} if home is None else {"HOME": home}
+    person.run("ssh", "gpu", "true", variables=variables)
+    (by_hand,) = person.desk.world.entries()
+    person.desk.world.near.forget()
+    person.run(SSHRUN, "-h", "gpu", "--", "true", variables=variables)
+    assert person.desk.world.entries() == [by_hand]
+    # What sshrun keeps for itself follows $HOME, as it does for any program.
+    kept = (other if home and kind != "missing" else person.desk.home) / ".sshrun" / "jobs"
+    assert kind == "missing" or kept.is_dir()
+
+
+def test_the_tilde_of_an_option_is_that_of_ssh(person: Person, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where a shell leaves it alone: in quotes, and behind a `=`."""
+    person.config(GPU)
+    person.key("key", "copper")
+    variables = {**os.environ, "HOME": str(tmp_path_factory.mktemp("other-home"))}
+    person.run(SSHRUN, "-h", "gpu", "-i", "~/.ssh/key", "--", "true", variables=variables)
+    assert person.desk.world.entries() == [Entry("near", "joe", "copper")]
+
+
+def test_a_control_path_in_the_home_of_the_passwd_file_is_found(
+    person: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    person.config(f"ControlPath ~/.ssh/%n\n{GPU}  IdentityFile ~/.ssh/key\n")
+    person.key("key", "gold")
+    variables = {**os.environ, "HOME": str(tmp_path_factory.mktemp("other-home"))}
+    person.run("ssh", "-fNM", "gpu", variables=variables)
+    try:
+        person.run(SSHRUN, "-h", "gpu", "--", "true", variables=variables)
+        assert len(person.desk.world.entries()) == 1
+    finally:
+        person.run("ssh", "-O", "exit", "gpu", variables=variables)
 
 
 def test_a_connection_in_the_user_file_fills_in_what_the_config_leaves_open(person: Person) -> None:
