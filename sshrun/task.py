@@ -18,7 +18,7 @@ from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_f
 from sshrun.settings import Layer, Settings, merge, merge_for_program
 from sshrun.settings_files import load_project_file, load_user_file
 from sshrun.sources import Origin, Sourced
-from sshrun.terminal import visible
+from sshrun.terminal import size, visible
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
@@ -91,6 +91,7 @@ class Task(NamedTuple):
                 "environment": [f"{variable.name}={variable.value}" for variable in self.settings.environment],
                 "startup": _texts(self.settings.startup_cmds),
                 "command": self.runner.argv,
+                "defaults": list(_defaults()),
                 "facts": [json.dumps(facts_to_data(self.facts))],
                 **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
             },
@@ -252,6 +253,19 @@ def _parsed(
             yield parse(entry.value), entry.origin
         except ValueError as error:
             problems.append(f"{entry.origin}: {error}")
+
+
+def _defaults() -> Iterator[str]:
+    """Variables that a job gets where nothing else sets them.
+
+    Python keeps what it prints for itself where it sees no terminal: a log would get it late, or, of a job that is
+    killed, never. Progress bars ask for the width; tqdm, up to 4.67, believes COLUMNS only together with LINES.
+    """
+    yield "PYTHONUNBUFFERED=1"
+    terminal = size()
+    if terminal is not None:
+        yield f"COLUMNS={terminal.columns}"
+        yield f"LINES={terminal.lines}"
 
 
 def _texts(entries: tuple[Sourced[str], ...]) -> tuple[str, ...]:

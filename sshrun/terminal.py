@@ -9,6 +9,7 @@ shown as text instead: ``\\x1b]52;c;…``. It is a list of what passes, not of w
 from __future__ import annotations
 
 import codecs
+import os
 
 _TEXT = b"\b\t\n\r" + bytes(range(0x20, 0x7F))
 
@@ -33,6 +34,18 @@ _UNFINISHED = b"\\x1b(?:\\[" + _CSI_SO_FAR + b")?"
 _LONGEST_UNFINISHED = len(b"\x1b[") + _PARAMETERS
 
 _RESET = b"\x1b[0m\x1b[?25h"
+
+
+def size() -> os.terminal_size | None:
+    """Of the terminal on which a log is seen: stdout, or stderr where stdout is a pipe to `tee`; None without one."""
+    for stream in (1, 2):
+        try:
+            found = os.get_terminal_size(stream)
+        except OSError:
+            continue
+        if found.columns > 0 and found.lines > 0:  # a terminal that nobody gave a size has 0
+            return found
+    return None
 
 
 class TerminalFilter:

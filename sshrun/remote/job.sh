@@ -65,15 +65,29 @@ enter_job() { # FOLDER
   cd -- "$decoded" || exit
   first_line "$job_folder/umask"
   umask "$line"
+  unset SSH_CONNECTION SSH_CLIENT SSH_ORIGINAL_COMMAND # of a login that is over while the job runs
   # Exported after everything was read, since a PATH or IFS of the user's would change what the rest means.
   for enter_line; do
     # shellcheck disable=SC2163 # "NAME=value", with the value as it is
     export "$enter_line"
   done
+  export_defaults
   if [ -d "$job_folder/lib" ]; then
     PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$job_folder/lib
     export PYTHONPATH
   fi
+}
+
+# What the client gives to a job where nothing else says it: sshd, a start file, the person. An empty value says it too.
+# A startup command comes later, and wins by that.
+export_defaults() {
+  [ -e "$job_folder/defaults" ] || return 0
+  while IFS= read -r enter_line; do
+    enter_name=${enter_line%%=*}
+    case $enter_name in '' | *[!A-Z]*) continue ;; esac # a name, before "eval" sees it
+    # shellcheck disable=SC2163 # "NAME=value"
+    eval "[ -n \"\${$enter_name+set}\" ]" || export "$enter_line"
+  done <"$job_folder/defaults"
 }
 
 # The shutdown commands, detached like the job itself: a laptop that closes between two of them stops none.

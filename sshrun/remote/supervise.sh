@@ -34,6 +34,7 @@ supervise() { # FOLDER MODE ID
   echo no >entered # emptied by the job, which a full disk does not prevent
   SSHRUN_JOB=$3 # how stop knows what belongs to the job
   export SSHRUN_JOB
+  forget_connection
   # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
   login_shell "$1/sshrun.sh" "$2" "$1" 3>>log 8>&-
   supervise_code=$?
@@ -47,6 +48,10 @@ supervise() { # FOLDER MODE ID
     [ -e rc.pending ] || break
   done
 }
+
+# The sockets and the terminal that sshd names end with the connection, and the job goes on. Before the login shell:
+# a start file may name an agent that lasts. What only says how somebody logged in stays for the start files.
+forget_connection() { unset DISPLAY XAUTHORITY WAYLAND_DISPLAY SSH_AUTH_SOCK SSH_TTY SSH_USER_AUTH; }
 
 # bash as login shell, so that profile, conda and modules are there as after a login; sh where there is no bash.
 login_shell() {

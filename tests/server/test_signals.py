@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import termios
@@ -16,6 +15,7 @@ import pytest
 from installed import SSHRUN, Running, Sshrun
 from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from terminals import Terminal
 
 # A tree that does not go by itself: it ignores TERM, and a part of it has left its session.
 STUBBORN = "trap '' TERM; setsid sh -c 'while :; do sleep 0.3; done' & echo up; while :; do sleep 0.3; done"
@@ -130,47 +130,6 @@ def test_a_reader_that_goes_away_ends_us_and_not_the_job(sshrun: Sshrun, host: H
         assert b"goes on" in process.stderr.read()
     assert host.processes(host.ids()[-1])
     assert sshrun("stop").status == 0
-
-
-class Terminal:
-    """sshrun in a terminal of its own, as a shell starts it: keys are typed, and the window can be closed."""
-
-    def __init__(self, folder: Path, *words: str | Path) -> None:
-        self.pid, self.screen = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.execv(SSHRUN, [str(SSHRUN), *map(str, words)])
-        self.shown = b""
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.screen, keys)
-
-    def wait_for(self, text: bytes, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        os.set_blocking(self.screen, False)
-        while text not in self.shown:
-            try:
-                self.shown += os.read(self.screen, 1 << 16)
-            except BlockingIOError:
-                time.sleep(0.01)
-            except OSError:
-                pytest.fail(f"{text!r} never came: {self.shown!r}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"{text!r} does not come: {self.shown!r}")
-
-    def close_window(self) -> None:
-        os.close(self.screen)
-
-    def status(self, seconds: float = 20) -> int:
-        deadline = time.monotonic() + seconds
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                pytest.fail(f"still runs: {self.shown!r}")
-            time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("keys", "status"), [(b"\x03", 130), (b"\x1c", 131)], ids=["Ctrl+C", "Ctrl+Backslash"])

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -288,3 +289,64 @@ def test_clean_removes_the_archive_of_an_earlier_run_and_never_the_jobs_own(host
     for _ in session.replies("done"):
         pass
     assert archive.read_text() == "own\n"
+
+
+def test_python_does_not_keep_what_it_prints(host, until) -> None:
+    """Also a Python that a shell script starts."""
+    script = "print('one'); import time; time.sleep(60)"
+    _session, job = host.begin(
+        ["sh", "-c", f'{sys.executable} -c "{script}"; true'], files={"defaults": ["PYTHONUNBUFFERED=1"]}
+    )
+    until(lambda: (host.job(job) / "log").read_bytes() == b"one\n")
+
+
+def test_defaults_reach_startup_commands_and_the_command(host) -> None:
+    ended = host.sh('echo "$COLUMNS"', startup=['echo "$COLUMNS"'], files={"defaults": ["COLUMNS=137"]})
+    assert ended.log == b"137\n137\n"
+
+
+@pytest.mark.parametrize("value", ["0", ""])
+@pytest.mark.parametrize("where", ["environment", "start file", "startup command"])
+def test_a_default_gives_way_to_whatever_else_sets_the_variable(host, where, value) -> None:
+    if where == "start file":
+        _profile(host, f"export PYTHONUNBUFFERED={value}\n")
+    ended = host.sh(
+        'echo "=$PYTHONUNBUFFERED="',
+        environment=[f"PYTHONUNBUFFERED={value}"] if where == "environment" else [],
+        startup=[f"export PYTHONUNBUFFERED={value}"] if where == "startup command" else [],
+        files={"defaults": ["PYTHONUNBUFFERED=1"]},
+    )
+    assert ended.log == f"={value}=\n".encode()
+
+
+# What sshd sets, with the sockets and the terminal that end with the connection first: sshd(8), "ENVIRONMENT".
+OF_THE_CONNECTION = ("DISPLAY", "SSH_AUTH_SOCK", "XAUTHORITY", "WAYLAND_DISPLAY", "SSH_TTY", "SSH_USER_AUTH")
+OF_THE_LOGIN = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_ORIGINAL_COMMAND")
+SHOWN = 'env | grep -E "^(DISPLAY|XAUTHORITY|WAYLAND|SSH_)"'
+
+
+def test_nothing_of_the_connection_reaches_a_job_that_outlives_it(host) -> None:
+    host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
+    ended = host.sh(f"{SHOWN}; echo over", startup=[f"{SHOWN} || echo none"])
+    assert ended.log == b"none\nover\n"
+
+
+def test_what_the_person_sets_in_the_place_of_the_connections_own_reaches_the_job(host) -> None:
+    """A start file looks first whether an agent is there; and it may ask how somebody logged in."""
+    host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
+    _profile(
+        host, '[ -n "$SSH_AUTH_SOCK" ] || export SSH_AUTH_SOCK=lasting; [ -z "$SSH_CONNECTION" ] || export IN=ssh\n'
+    )
+    ended = host.sh(
+        'echo "$SSH_AUTH_SOCK $IN $DISPLAY $SSH_TTY"', environment=["DISPLAY=:99"], startup=["export SSH_TTY=mine"]
+    )
+    assert ended.log == b"lasting ssh :99 mine\n"
+
+
+def test_nothing_of_the_connection_reaches_the_shutdown_commands(host, until) -> None:
+    host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
+    session, job = host.begin(["true"])
+    host.follow(session, job)
+    host.release(session, job, f"{SHOWN} >shown || echo none >shown")
+    until(lambda: (host.home / "work" / "shown").is_file() and (host.home / "work" / "shown").read_bytes())
+    assert (host.home / "work" / "shown").read_text() == "none\n"
