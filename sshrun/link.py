@@ -28,7 +28,11 @@ class Link:
     def __init__(self, login: Login) -> None:
         self.connection = Connection(login)
         self.host = self.connection.host
-        self.connection.open()
+        try:
+            self.connection.open()
+        except BaseException:  # nobody has us yet who could close us
+            self.connection.close()
+            raise
         self._session: Session | None = None
         self._proven = False
         self._told = False

@@ -17,6 +17,10 @@ from sshrun.errors import ProgramMissing
 PIPE = -1
 DEVNULL = -3
 
+UNKNOWN = 255  # the exit status of a program that has ended, where that is all that is known
+
+INTERRUPTING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Completed(NamedTuple):
     """A program that has ended: its exit status (negative: the signal that ended it) and what it printed."""
@@ -39,26 +43,32 @@ class Child:
     def poll(self) -> int | None:
         """The exit status (negative: the signal that ended it), or None while it runs."""
         if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
+            self._take_status(os.WNOHANG)
         return self.status
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for its end, at most `timeout` seconds. Raises TimeoutError."""
         if self.status is None and timeout is None:
-            _, status = os.waitpid(self.pid, 0)
-            self.status = os.waitstatus_to_exitcode(status)
+            self._take_status(0)
         elif timeout is not None:
             deadline = time.monotonic() + timeout
-            pause = 0.0005
             while self.poll() is None:
-                if time.monotonic() >= deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise TimeoutError(f"process {self.pid} still runs after {timeout} s")
-                time.sleep(pause)
-                pause = min(pause * 2, 0.02)
+                _await_end(self.pid, left)
         assert self.status is not None
         return self.status
+
+    def _take_status(self, options: int) -> None:
+        try:
+            pid, status = os.waitpid(self.pid, options)
+        except ChildProcessError:
+            # Taken before, by a call that returned into the handler of a signal, which raised: nobody saw it.
+            self.status = UNKNOWN
+        else:
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
 
     def close_stdin(self) -> None:
         if self.stdin is not None:
@@ -77,6 +87,28 @@ class Child:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
+
+    def end(self, grace: float) -> None:
+        """Asks it to end, and all that it has started; who has not ended after `grace` seconds is killed.
+
+        Meanwhile no signal interrupts us: to be impatient would leave the processes to themselves.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
+        try:
+            # Taken while it runs, since orphans cannot be told from strangers.
+            family = [] if self.poll() is not None else [self.pid, *_descendants(self.pid)]
+            _signal(family, signal.SIGTERM)
+            deadline = time.monotonic() + grace
+            while (left := self._still_running(family)) and time.monotonic() < deadline:
+                time.sleep(0.002)
+            _signal(left, signal.SIGKILL)
+            self.wait()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _still_running(self, family: Sequence[int]) -> list[int]:
+        self.poll()  # so that it does not stay a zombie
+        return [pid for pid in family if (self.status is None if pid == self.pid else _runs(pid))]
 
 
 def spawn(
@@ -128,6 +160,72 @@ def spawn(
         for end in theirs:
             os.close(end)
     return Child(pid, *ends)
+
+
+def _await_end(pid: int, seconds: float) -> None:
+    """Returns once a child has ended, after so many seconds, or (where nothing tells of its end) somewhat earlier."""
+    import select
+
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, or one before 5.3
+        time.sleep(min(seconds, 0.01))
+        return
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        ended.poll(seconds * 1000)
+    finally:
+        os.close(descriptor)
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """The processes that a process has started, those that they have started, and so on."""
+    found = [ancestor]
+    parents = _parents()
+    for pid in found:  # which grows
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process of this machine."""
+    if os.path.exists("/proc/self/stat"):
+        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        return {pid: int(fields[1]) for pid in pids if (fields := _stat(pid))}
+    try:
+        listed = capture(["ps", "-A", "-o", "pid=", "-o", "ppid="]).output
+    except ProgramMissing:
+        return {}
+    return {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+
+
+def _stat(pid: int) -> list[bytes]:
+    """State, parent and so on of a process: proc(5), from the third field on, since the second may hold anything."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].split()
+    except OSError:
+        return []
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie, which nobody may take away: PID 1 of a container is any program."""
+    if os.path.exists("/proc/self/stat"):
+        return _stat(pid)[:1] not in ([], [b"Z"])
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            pass  # it has ended, or it is somebody else's (sudo)
 
 
 class Captured(NamedTuple):

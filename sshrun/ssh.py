@@ -10,6 +10,7 @@ from sshrun import host
 from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError, SshrunError, Unreachable
 from sshrun.identity import agent_may_serve, read_key
 from sshrun.process import DEVNULL, PIPE, Child, capture, spawn
+from sshrun.prompt import TerminalModes
 
 # What a person's configuration may say for their own logins, and what would break a program's: ssh_config(5).
 PLAIN = (
@@ -37,6 +38,9 @@ PATIENCE = 10
 # Seconds after which files in the folder of control sockets that nobody locks count as left behind.
 FRESH = 60
 
+# Seconds that a login that is given up may take to end: ssh has a terminal to restore.
+ENDING = 3.0
+
 # A control socket's path may have 108 bytes (104 on macOS), of which ssh needs 17 for a temporary name beside it.
 SOCKET_PATH_LIMIT = 104 - 18
 
@@ -56,6 +60,7 @@ class Connection:
         self.config = self.name + ".config"
         self._lock = _own(self.config, self.plan.config)
         self.master: Child | None = None
+        self._terminal_modes: TerminalModes | None = None
         # One that the user has open is used as it is, and neither ended nor changed.
         theirs = self._their_socket()
         self.shared = theirs is not None and is_socket(theirs)
@@ -76,6 +81,7 @@ class Connection:
     def open(self) -> None:
         """Begins to log in, with the terminal at hand for a password, a passphrase, a key to touch."""
         if not self.shared and self.master is None:
+            self._terminal_modes = self._terminal_modes or TerminalModes()
             # -E keeps ssh's own messages for `ready` to read, while what asks for a touch still goes to the terminal.
             self.master = spawn([*self._master_argv()], stdin=DEVNULL, stdout=DEVNULL)
 
@@ -222,9 +228,20 @@ class Connection:
 
     def close(self) -> None:
         """Ends our own master without waiting for it, and removes our files, and those of clients that were killed."""
-        if self.master is not None:
-            self.master.kill()  # one that is still asking for a password; nothing, once it is logged in
+        if self.master is not None and self.master.poll() != 0:
+            self._give_up_login(self.master)
         self._part("exit")
+
+    def _give_up_login(self, master: Child) -> None:
+        """Ends a login that is under way.
+
+        Who asks for a password has turned the terminal's echo off, and turns it on again when told to end, but not
+        when killed. That may be ssh, or a program that it has started (the ssh of a ProxyJump), which a key that has
+        ended ssh already has reached as well.
+        """
+        master.end(ENDING)
+        if self._terminal_modes is not None:
+            self._terminal_modes.restore()
 
     def leave(self) -> None:
         """As `close`, but our own master lives for as long as a session has something to say."""
@@ -236,6 +253,8 @@ class Connection:
         for ending in (".config", ".log"):
             _remove(self.name + ending)
         os.close(self._lock)
+        if self._terminal_modes is not None:
+            self._terminal_modes.close()
         _sweep(self.folder)
 
     def _tell_master(self, word: str) -> Child:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sshrun.commands.host import running_sandbox
 from sshrun.doctor import examine
 from sshrun.errors import JobIsThere, RemoteError, UsageError
+from sshrun.interrupts import Interrupts
 from sshrun.options import settings_for
 from sshrun.terminal import visible
 
@@ -22,6 +23,7 @@ def doctor(arguments: Arguments, console: Console) -> int:
     if arguments.words:
         arguments = arguments._replace(host=arguments.words[0])
     failures = []
+    Interrupts()  # so that a signal ends also what runs beside us: ssh, which may be asking for a password
     with running_sandbox(arguments) as sandbox:
         settings = settings_for(arguments, sandbox)
         host = settings.login.host

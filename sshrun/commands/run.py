@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sshrun.commands.host import own_sandbox, running_sandbox
+from sshrun.interrupts import Interrupts
 from sshrun.link import Link
 from sshrun.task import prepare
 
@@ -25,13 +26,13 @@ def run(arguments: Arguments, console: Console) -> int:
             from sshrun.commands.dry_run import dry_run
 
             return dry_run(task, console)
+        interrupts = Interrupts()  # before ssh asks for a password on the terminal, which a signal must not leave to it
         link = Link(task.settings.login)
         try:
             # Imported while ssh shakes hands.
             from sshrun.commands.live import Live
-            from sshrun.interrupts import Interrupts
 
-            live = Live(link, task, Interrupts(), console)
+            live = Live(link, task, interrupts, console)
             if arguments.resume:
                 return live.resume(wait=arguments.wait)
             begin = live.start if arguments.wait else live.leave
