@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sshrun.errors import OutputFailed, SshrunError
 from sshrun.interrupts import Interrupted
-from sshrun.job import Described, Event, Logged, Moved, Said, Started, Warned, files_text
+from sshrun.job import Described, Event, Logged, Moved, Retrieved, Said, Started, Warned, files_text
 from sshrun.terminal import TerminalFilter, visible
 
 Result = TypeVar("Result")
@@ -76,6 +76,8 @@ class Console:
             self.say(f"job {event.id} is on {event.host}")
         elif isinstance(event, Described):
             self.detail(f"job {event.job.id}: {event.job.state} {event.job.phase}".rstrip())
+        elif isinstance(event, Retrieved):
+            self.say(event.text)
 
     def play(self, steps: Generator[Event, None, Result]) -> Result:
         """Carries steps through and shows what happens; returns what they return."""
@@ -199,6 +201,8 @@ class JsonConsole(Console):
         elif isinstance(event, Described):
             job = event.job
             self.record({"event": "job", "id": job.id, "state": job.state, "code": job.code, "phase": job.phase})
+        elif isinstance(event, Retrieved):
+            self.record({"event": "retrieved", "files": list(event.paths)})
 
     def finish(self) -> None:
         with suppress(Interrupted, OutputFailed):

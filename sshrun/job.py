@@ -15,6 +15,9 @@ SIGNALS = {
 }  # fmt: skip
 
 
+TITLE_LIMIT = 200  # characters
+
+
 class Facts(NamedTuple):
     """What the client that started a job wrote down with it: enough to bring its results home from anywhere."""
 
@@ -29,6 +32,9 @@ class Facts(NamedTuple):
     download_files: tuple[str, ...] = ()
     shutdown_cmds: tuple[str, ...] = ()
     log_folder: Mapping[str, str] | None = None
+    user: str = ""  # on the client
+    path: str = ""  # on the client: the spec, without links in it; the current directory where there is no spec
+    args: tuple[str, ...] = ()
 
     @property
     def resumed_by(self) -> str:
@@ -37,7 +43,45 @@ class Facts(NamedTuple):
 
     @property
     def title(self) -> str:
-        return " ".join(self.argv) if self.runner == "program" else " ".join(filter(None, (self.command, self.model)))
+        """What was typed, arguments included, in one line of bearable length."""
+        model = os.path.basename(self.spec) if self.runner == "run" else self.model
+        words = self.argv if self.runner == "program" else (self.command, model, *self.args)
+        return _cut(" ".join(filter(None, words)), TITLE_LIMIT)
+
+    @property
+    def origin(self) -> str:
+        """The client that started the job, and the path there, as scp writes it: `joe@laptop:/home/joe/my_model.py`."""
+        login = "@".join(filter(None, (self.user, self.client)))
+        return ":".join(filter(None, (login, self.path or self.spec)))
+
+    def started_as(self, job: Facts) -> Facts:
+        """These facts, of a client that resumes, with those of the start, which stay what they were."""
+        if not job.path:  # recorded by an older version
+            return self
+        return self._replace(argv=job.argv, args=job.args, user=job.user, client=job.client, path=job.path)
+
+    def names(self, job: Facts, *, started_here: bool) -> bool:
+        """Whether COMMAND MODEL, of which these are the facts, mean the job of those facts.
+
+        A path says nothing on another machine: there it is the client that has to be the same as well. `started_here`
+        is for one whose name has changed since. What an older version has not recorded is not compared.
+        """
+        if (job.command, job.model) != (self.command, self.model):
+            return False
+        path = job.path
+        if not path and job.client == self.client and job.spec:
+            path = os.path.realpath(job.spec)
+        return not path or (path == self.path and (started_here or job.client == self.client))
+
+
+class Discarded(NamedTuple):
+    """Who ended a job by --force, and when, in seconds since the epoch by the host's clock."""
+
+    by: str
+    at: int
+
+    def __str__(self) -> str:
+        return f"discarded by --force from {self.by}, {time.strftime('%Y-%m-%d %H:%M', time.localtime(self.at))}"
 
 
 class Job(NamedTuple):
@@ -52,10 +96,15 @@ class Job(NamedTuple):
     marks: frozenset[str] = frozenset()
     phase: str = ""
     facts: Facts = Facts()
+    discarded: Discarded | None = None
 
     @property
     def over(self) -> bool:
         return self.state in ("finished", "lost")
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def new_id() -> str:
@@ -143,7 +192,14 @@ class Described(NamedTuple):
     job: Job
 
 
-Event = Said | Warned | Logged | Moved | Started | Described
+class Retrieved(NamedTuple):
+    """Results are in place: all their local paths, and a line for a person that may leave some out."""
+
+    paths: tuple[str, ...]
+    text: str
+
+
+Event = Said | Warned | Logged | Moved | Started | Described | Retrieved
 
 
 def facts_to_data(facts: Facts) -> dict[str, Any]:
@@ -153,7 +209,7 @@ def facts_to_data(facts: Facts) -> dict[str, Any]:
 def facts_from_data(data: Mapping[str, Any]) -> Facts:
     """Reads facts that this or another version of sshrun wrote: what is unknown is left out."""
     known = {name: data[name] for name in Facts._fields if name in data}
-    for name in ("argv", "download_files", "shutdown_cmds"):
+    for name in ("argv", "download_files", "shutdown_cmds", "args"):
         if name in known:
             known[name] = tuple(str(item) for item in known[name])
     return Facts(**known)

@@ -21,11 +21,24 @@ from sshrun.errors import (
     TransferFailed,
 )
 from sshrun.interrupts import Interrupted, Interrupts
-from sshrun.job import Described, Facts, Job, Logged, Said, Started, Warned, age_text, code_text, facts_from_data
+from sshrun.job import (
+    Described,
+    Discarded,
+    Facts,
+    Job,
+    Logged,
+    Retrieved,
+    Said,
+    Started,
+    Warned,
+    age_text,
+    code_text,
+    facts_from_data,
+)
 from sshrun.link import Link, Result, Steps
 from sshrun.paths import Pattern, whole
 from sshrun.plan import Homecoming, Start
-from sshrun.records import Record
+from sshrun.records import Record, records
 from sshrun.runner import LogFolder
 from sshrun.scripts import SILENCE, Refusal, Reply, Session, decode, encode
 from sshrun.transfer import Archive
@@ -78,7 +91,7 @@ def run(link: Link, plan: Start, record: Record, interrupts: Interrupts) -> Step
         return (yield from _stream(session, plan.facts.archive, record, interrupts))
 
     def begun() -> Steps[None]:
-        record.write_facts(plan.facts)
+        record.mark_started(plan.facts)
         yield Started(plan.id, link.host)
 
     try:
@@ -128,7 +141,10 @@ def _begun(session: Session, job_id: str) -> Steps[bool]:
 def _send(session: Session, link: Link, plan: Start, small: bytes | None) -> Steps[None]:
     """Asks for all that is needed, up to the start. With a small upload nothing is waited for."""
     seen = Sightings()
-    session.request("force" if plan.discard else "claim", plan.id, str(KEEP))
+    if plan.discard:
+        session.request("force", plan.id, str(KEEP), "@".join((plan.facts.user, plan.facts.client)))
+    else:
+        session.request("claim", plan.id, str(KEEP))
     session.request("place", plan.folder)
     if small is not None:
         transfer.request_inline(session, small)
@@ -190,6 +206,7 @@ def attach(link: Link) -> Steps[Job]:
 
     def step(session: Session) -> Steps[Job]:
         seen = Sightings()
+        _ask_for_fates(session, link.host)
         session.request("attach")
         for reply in session.replies("done"):
             yield from seen.take(reply)
@@ -280,9 +297,17 @@ def find_archive(link: Link, job: Job, name: str) -> Steps[Archive]:
 def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[list[str]]:
     """Brings home what the job made; returns the downloads, named without wildcard, that are not there."""
     wanted = list(home.downloads)
+
+    def note_downloads(paths: Sequence[str]) -> None:
+        if home.owned is not None:
+            Record(job.id).note_downloads(paths)
+
     if archive.state == "here":
-        transfer.place(archive, home.home, link.host)
-        yield Said("retrieved", f"home: {archive.name}")
+        path = transfer.place(archive, home.home, link.host, home.owned)
+        note_downloads((path,))
+        if os.path.basename(path) != Path(archive.name).name:
+            yield Warned(transfer.kept_text(archive.name, path))
+        yield Retrieved((path,), f"home: {os.path.basename(path) if home.owned else archive.name}")
     elif archive.state == "new":
         wanted.insert(0, whole(archive.name, home.home / Path(archive.name).name))
     elif archive.state == "same":
@@ -297,7 +322,7 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
         with _explaining(link.host, seen):
             logs = _runner_logs(session, home.logs) if home.logs else []
             for reply in session.replies("done"):
-                yield from seen.take(reply)
+                seen.note(reply)  # the job is known, and described
             downloaded = yield from transfer.download(
                 session,
                 link.connection,
@@ -307,9 +332,11 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
                 home.engine,
                 home.compress,
                 protected=home.protected,
+                owned=home.owned,
             )
+            note_downloads(downloaded.names)
             if downloaded.names:
-                yield Said("retrieved", f"home: {_listed(downloaded.names, home)}")
+                yield Retrieved(downloaded.names, f"home: {_listed(downloaded.names, home)}")
             ours = (home.archive, *(log.source for log in logs))
             return [name for name in downloaded.missing if name not in ours]
 
@@ -364,6 +391,7 @@ def _part(link: Link, job: Job, archive: Archive, home: Homecoming, record: Reco
     that nobody had discarded, and no command waits to be run. Should the goodbye not arrive, this client knows all the
     same, and says it again when it meets the job: see `_sent`.
     """
+    record.note_directory(str(home.home))
     if _all_along(archive, home) and not home.shutdown_cmds:
         record.mark_retrieved(job.code)
         link.entrust("release", job.id)
@@ -454,18 +482,20 @@ def look(link: Link, lines: int) -> Steps[tuple[Job | None, dict[str, str], list
     """The job that is there, what its processes use, and the last lines of its log."""
 
     def step(session: Session) -> Steps[tuple[Job | None, dict[str, str], list[str]]]:
+        _ask_for_fates(session, link.host)
         session.request("look", str(lines))
         seen = Sightings()
         usage: dict[str, str] = {}
         tail: list[str] = []
         for reply in session.replies("done"):
             seen.note(reply)
-            if reply.word == "use":
+            if reply.word == "fate":
+                yield from seen.take(reply)
+            elif reply.word == "use":
                 name, _, value = reply.values.partition(" ")
                 usage[name] = value
             elif reply.word == "line":
                 tail.append(decode(reply.values).decode("utf-8", "replace"))
-        yield from ()
         return seen.job, usage, tail
 
     return (yield from link.persist(step))
@@ -520,6 +550,13 @@ def _log(host: str, job_id: str, lines: int | None) -> Callable[[Session], Steps
     return step
 
 
+def _ask_for_fates(session: Session, host: str) -> None:
+    """Asks what has become of jobs whose results are still awaited here: somebody may have discarded one."""
+    awaited = [record.id for record in records() if record.open and record.facts().host == host]
+    if awaited:
+        session.request("fates", *awaited)
+
+
 class Sightings:
     """What a host's replies tell on the way: its facts, and the job that is there."""
 
@@ -536,7 +573,14 @@ class Sightings:
         elif reply.word == "note":
             yield Warned(decode(reply.values).decode("utf-8", "replace"))
         elif reply.word == "discarded":
-            yield Said("discarded", f"stopped and discarded job {reply.values}")
+            yield Said("discarded", f"stopped and discarded job {reply.values}{_about(self.job)}")
+        elif reply.word == "fate":
+            job_id, _, how = reply.values.partition(" ")
+            record, discarded = Record(job_id), _discarded(how)
+            if record.open and discarded is not None:
+                title = record.facts().title
+                record.mark_discarded(str(discarded))
+                yield Warned(f"job {job_id}{f' ({title})' if title else ''} was {discarded}")
 
     def note(self, reply: Reply) -> None:
         if reply.word == "fact":
@@ -549,6 +593,8 @@ class Sightings:
             self.job = _job(reply)
         elif reply.word == "facts" and self.job is not None:
             self.job = self.job._replace(facts=_facts(reply.values))
+        elif reply.word == "by" and self.job is not None:
+            self.job = self.job._replace(discarded=_discarded(reply.values))
 
 
 def _sighted(session: Session, last: str, timeout: float = SILENCE) -> Steps[Job | None]:
@@ -572,6 +618,11 @@ def _job(reply: Reply) -> Job:
         marks=frozenset(filter(None, marks.strip("-").split(","))),
         phase="" if phase == "-" else phase,
     )
+
+
+def _discarded(values: str) -> Discarded | None:
+    at, _, by = values.partition(" ")
+    return Discarded(decode(by).decode("utf-8", "replace"), int(at)) if at.isdecimal() else None
 
 
 def _facts(values: str) -> Facts:
@@ -607,7 +658,9 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
         case "late" | "closed":
             return JobIsThere(f"{host}: another client was faster", "sshrun status")
         case "discarded":
-            return JobIsThere(f"{host}: job {values} was discarded by --force from elsewhere", "sshrun status")
+            job, _, how = refusal.values.partition(" ")
+            fate = _discarded(how) or "discarded by --force from elsewhere"
+            return JobIsThere(f"{host}: job {job} was {fate}", "sshrun status")
         case "passed":
             job, _, other = values.partition(" ")
             return JobIsThere(
@@ -645,6 +698,16 @@ def busy_text(host: str, job: Job | None) -> str:
     import time
 
     age = f", {age_text(time.time() - job.started)} old" if job.started else ""
-    title = f" ({job.facts.title})" if job.facts.title else ""  # told to the host only after the claim
-    state = {"claimed": "being uploaded", "finished": "finished, not retrieved"}.get(job.state, job.state)
-    return f"{host} has job {job.id}{title}, {state}{age}"
+    state = "being uploaded" if job.state == "claimed" else str(job.state)
+    if job.over:
+        retrieved = "retrieved" in job.marks or Record(job.id).retrieved
+        state = f"{state}, retrieved" if retrieved else f"{state}, not retrieved"
+    return f"{host} has job {job.id}{_about(job)}, {state}{age}"
+
+
+def _about(job: Job | None) -> str:
+    """What the job is and who started it, in brackets; nothing where its claim is all that the host has yet."""
+    facts = job.facts if job is not None else Facts()
+    origin = f"from {facts.origin}" if facts.origin else ""
+    shown = ", ".join(filter(None, (facts.title, origin)))
+    return f" ({shown})" if shown else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun.environment import Environment
@@ -39,5 +39,6 @@ class Homecoming(NamedTuple):
     downloads: Sequence[Pattern] = ()
     shutdown_cmds: Sequence[str] = ()
     protected: Sequence[str] = ()
+    owned: Callable[[str], bool] | None = None  # where set, what is not the job's own here is not replaced
     engine: str | None = None
     compress: bool | None = None

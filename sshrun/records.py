@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,6 +100,62 @@ class Record:
     def mark_retrieved(self, code: int | None) -> None:
         self.write("retrieved", "" if code is None else str(code))
 
+    @property
+    def started(self) -> bool:
+        """Whether it was this client that started the job."""
+        return (self.folder / "started").exists()
+
+    def mark_started(self, facts: Facts) -> None:
+        self.write("started", "")
+        self.write_facts(facts)
+
+    @property
+    def discarded(self) -> str | None:
+        """Who discarded the job from elsewhere, as far as the host has told us; None for one that was not."""
+        return self.read("discarded")
+
+    def mark_discarded(self, how: str) -> None:
+        self.write("discarded", how)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to come of the job yet."""
+        return self.begun and not self.retrieved and self.discarded is None
+
+    def came_to(self, directory: str) -> bool:
+        """Whether the results of a job that is retrieved went to a directory. Older versions did not write it down."""
+        directories = self.read("directories")
+        return directories is None or os.path.realpath(directory) in directories.split("\0")
+
+    def note_directory(self, directory: str) -> None:
+        known = (self.read("directories") or "").split("\0")
+        self.write("directories", "\0".join(dict.fromkeys(filter(None, (*known, os.path.realpath(directory))))))
+
+    def downloaded(self, path: str) -> bool:
+        """Whether what stands at a local path is a file that came from this job, and was not changed since."""
+        return self._downloads().get(path) == _stamp(path)
+
+    def note_downloads(self, paths: Iterable[str]) -> None:
+        import json
+
+        downloads = self._downloads() | {path: stamp for path in paths if (stamp := _stamp(path))}
+        self.write("downloads", json.dumps(downloads))
+
+    def _downloads(self) -> dict[str, list[int]]:
+        import json
+
+        downloads = json.loads(self.read("downloads") or "{}")
+        return downloads if isinstance(downloads, dict) else {}
+
+
+def _stamp(path: str) -> list[int]:
+    """What changes with the content of a file; nothing where there is no file."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
 
 def jobs_folder() -> Path:
     return Path(os.path.expanduser("~/.sshrun/jobs"))
@@ -122,11 +178,11 @@ def prepare() -> None:
 
 
 def prune(keep: int = KEEP) -> None:
-    """Removes the oldest records of jobs whose results are here, down to `keep`."""
+    """Removes the oldest records of jobs of which nothing more can come, down to `keep`."""
     import shutil
 
     for record in list(records())[keep:]:
-        if record.retrieved:
+        if record.retrieved or record.discarded is not None:
             shutil.rmtree(record.folder, ignore_errors=True)
 
 

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 class Task(NamedTuple):
     """`home` is the folder here that results come to; `uploads` are the files that go there.
 
+    `args` are what was typed behind the model, the script or the program.
     `unrun` are the shutdown commands that a sandbox does not run, since it is the very machine that they would stop.
     """
 
     runner: Runner
     settings: Settings
     home: str
+    args: tuple[str, ...] = ()
     unrun: tuple[str, ...] = ()
     spec: Spec | None = None
     uploads: tuple[paths.Item, ...] = ()
@@ -42,21 +44,24 @@ class Task(NamedTuple):
     protected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     facts_there: Facts | None = None  # of a job that is there already
+    owned: Callable[[str], bool] | None = None  # see Homecoming
 
     @property
     def facts(self) -> Facts:
         """What is stored with the job, so that any client can bring its results home. Nothing of the environment."""
         if self.facts_there is not None:
             return self.facts_there
-        import socket
-
+        client = this_client()
         return Facts(
             command=self.runner.command,
             model=self.runner.model,
             argv=self.runner.argv,
             runner=self.runner.name,
             host=self.settings.login.host,
-            client=socket.gethostname(),
+            client=client.name,
+            user=client.user,
+            path=os.path.realpath(self.spec.path if self.spec else os.getcwd()),
+            args=self.args,
             archive=self.runner.archive or "",
             spec=self.spec.path if self.spec else "",
             download_files=_texts(self.settings.download_files),
@@ -75,6 +80,7 @@ class Task(NamedTuple):
             downloads=self.downloads,
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
             protected=self.protected,
+            owned=self.owned,
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
         )
@@ -129,6 +135,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
     uploads = not arguments.resume
     if arguments.verb == "program":
+        args = list(arguments.words[1:])
         settings = merge_for_program(said, [load_project_file(os.getcwd()), user])
         runner = runner_for_program(arguments.words)
     elif arguments.verb == "run":
@@ -155,6 +162,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         runner=runner,
         settings=settings,
         home=spec.home if spec else os.getcwd(),
+        args=tuple(args),
         unrun=unrun,
         spec=spec,
         uploads=files.uploads,
@@ -168,7 +176,8 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
     """The task of a job that is on a host, from what was stored with it: results come to the current folder.
 
     What this machine wrote down itself when it started the job counts. Of one that was started elsewhere only the host
-    can tell, and a host names no place here outside of the current folder.
+    can tell, and a host names no place here outside of the current folder. Nor does a job of another folder, or of
+    another client, replace what it did not bring itself.
     """
     facts, warnings = (record.facts(), ()) if record.begun else _confined(job.facts)
     origin = Origin("default", key="stored with the job")
@@ -191,10 +200,37 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
         settings=settings,
         home=os.getcwd(),
         downloads=tuple(paths.parse_download(text) for text in facts.download_files),
+        owned=None if _belongs_here(facts, record) else record.downloaded,
         protected=(facts.spec, os.path.join(os.getcwd(), os.path.basename(facts.spec))) if facts.spec else (),
         facts_there=facts,
         warnings=warnings,
     )
+
+
+def _belongs_here(facts: Facts, record: Record) -> bool:
+    """Whether the current folder is where the job was started from."""
+    path = facts.path or facts.spec
+    folder = path if facts.runner == "program" else os.path.dirname(path)
+    started_here = record.started or facts.client == this_client().name
+    return started_here and os.path.realpath(folder) == os.path.realpath(os.getcwd())
+
+
+class Client(NamedTuple):
+    """Who starts jobs: a user of this machine."""
+
+    user: str
+    name: str
+
+
+def this_client() -> Client:
+    import pwd
+    import socket
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account that only a container's runtime knows
+        user = str(os.getuid())
+    return Client(user, socket.gethostname())
 
 
 def _confined(facts: Facts) -> tuple[Facts, tuple[str, ...]]:

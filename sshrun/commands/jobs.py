@@ -31,10 +31,18 @@ def jobs(arguments: Arguments, console: Console) -> int:
     here = {record.id: record for record in records()}
     for job_id in sorted({*there, *here}, reverse=True):
         job = there.get(job_id) or _copied(here[job_id])
-        state = code_text(job.code) if job.code is not None else job.state
+        discarded = job.discarded and str(job.discarded)
+        if job_id in here:
+            if discarded and here[job_id].open:
+                here[job_id].mark_discarded(discarded)
+            discarded = here[job_id].discarded
         known = job_id in there or here[job_id].retrieved
-        if not known:
+        if discarded:
+            state = discarded
+        elif not known:
             state = "not retrieved"
+        else:
+            state = code_text(job.code) if job.code is not None else job.state
         where = "here, there" if job_id in there and job_id in here else "there" if job_id in there else "here"
         began = f"{age_text(time.time() - job.started)} ago" if job.started else ""
         name = job.facts.host or host
@@ -43,6 +51,7 @@ def jobs(arguments: Arguments, console: Console) -> int:
             {
                 "event": "job", "id": job_id, "host": name, "state": job.state if known else "unknown",
                 "code": job.code, "where": where, "started": job.started, "command": job.facts.title,
+                "arguments": list(job.facts.args), "from": job.facts.origin, "discarded": discarded,
             }
         )  # fmt: skip
     return 0

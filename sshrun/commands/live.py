@@ -40,7 +40,7 @@ class Live(NamedTuple):
         prepare()
         prune()
         self.console.play(jobs.start(self.link, plan))
-        Record(plan.id).write_facts(plan.facts)
+        Record(plan.id).mark_started(plan.facts)
         if clean:
             self.task.clean_here()
         self.console.say("sshrun --resume attaches to it, sshrun status looks at it")
@@ -49,19 +49,18 @@ class Live(NamedTuple):
     def resume(self, *, wait: bool) -> int:
         """Attaches to the job that is there. Raises NothingThere, and JobIsThere where it is another one."""
         job = self.console.play(jobs.attach(self.link))
-        runner = self.task.runner
-        theirs = job.facts.command, job.facts.model
-        if theirs != (runner.command, runner.model):
+        asked = self.task.facts
+        if not asked.names(job.facts, started_here=Record(job.id).started):
             raise JobIsThere(
                 jobs.busy_text(self.link.host, job),
-                f"that is not {runner.command} {runner.model}; sshrun --resume {job.facts.resumed_by}",
+                f"that is not {asked.resumed_by} of {asked.path}; sshrun --resume takes it here all the same",
             )
         return self.resume_job(job, wait=wait)
 
     def resume_job(self, job: Job, *, wait: bool) -> int:
         """Attaches to a job. Raises JobIsThere where it still runs and nobody is to wait."""
         record = Record(job.id)
-        if record.retrieved:
+        if record.retrieved and record.came_to(self.task.home):
             return retrieved_before(self.link, job, record, self.console)
         if not job.over and not wait:
             age = f" for {age_text(time.time() - job.started)}" if job.started else ""
@@ -69,7 +68,7 @@ class Live(NamedTuple):
                 f"{self.link.host}: job {job.id} ({job.facts.title}) is {job.state}{age}",
                 "sshrun --resume waits for it",
             )
-        record.write_facts(self.task.facts)
+        record.write_facts(self.task.facts.started_as(job.facts))
         steps = jobs.follow(self.link, job.id, self.task.homecoming.archive, record, self.interrupts)
         return self._see_through(job.id, steps, record)
 

@@ -23,12 +23,12 @@ def retrieve(arguments: Arguments, console: Console) -> int:
 
         job = console.play(jobs.attach(link))
         record = Record(job.id)
-        if record.retrieved:
-            return retrieved_before(link, job, record, console)
         task = task_of(job, record, link.connection.login)
+        if record.retrieved and record.came_to(task.home):
+            return retrieved_before(link, job, record, console)
         for warning in task.warnings:
             console.warn(warning)
-        record.write_facts(task.facts)
+        record.write_facts(task.facts.started_as(job.facts))
         home = task.homecoming
         archive = console.play(jobs.find_archive(link, job, home.archive)) if home.archive else transfer.NO_ARCHIVE
         if job.over:

@@ -35,6 +35,8 @@ def status(arguments: Arguments, console: Console) -> int:
     console.data(f"host     {link.host}")
     console.data(f"job      {job.id}")
     console.data(f"command  {visible(job.facts.title)}")
+    if job.facts.origin:
+        console.data(f"from     {visible(job.facts.origin)}")
     console.data(f"state    {state}")
     if not job.over and job.phase:
         console.data(f"phase    {visible(job.phase)}")

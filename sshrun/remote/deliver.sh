@@ -6,6 +6,14 @@ serve_attach() {
   reply "done"
 }
 
+# What has become of jobs whose results a client still waits for: the others say nothing.
+serve_fates() { # ID...
+  for fates_id; do
+    [ ! -e "$state/jobs/$fates_id/discarded" ] || ! first_line "$state/jobs/$fates_id/discarded_by" ||
+      reply fate "$fates_id" "$line"
+  done
+}
+
 # A session that did not start the job: from here on it stands in the job's working directory.
 serve_enter() { # ID
   [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
@@ -22,7 +30,10 @@ refuse_passed() { # ID
 }
 
 refuse_discarded() { # ID
-  [ ! -e "$state/jobs/$1/forced" ] || refuse discarded "$1"
+  [ ! -e "$state/jobs/$1/forced" ] || {
+    first_line "$state/jobs/$1/discarded_by"
+    refuse discarded "$1" "$line"
+  }
 }
 
 # A client that was away for long may come back when another one has retrieved this job, and begun a new one.

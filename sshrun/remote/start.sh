@@ -5,7 +5,9 @@ serve_claim() { # ID KEEP: takes the turn, or says who has it; KEEP old jobs sta
   claim_slot "$1" refuse_busy "$2"
 }
 
-serve_force() { # ID KEEP: takes the turn from whoever has it; every process of the old job ends
+serve_force() { # ID KEEP WHO: takes the turn from whoever has it; every process of the old job ends
+  encode "$3"
+  discard_who=$encoded
   claim_slot "$1" discard "$2"
 }
 
@@ -42,10 +44,13 @@ discard() { # ID
   discard_folder=$state/jobs/$holder
   job_state "$discard_folder"
   [ "$job_state" = claimed ] && void_claim "$discard_folder" && return
+  describe "$holder" # whose it is
+  # By whom, for the client that it is taken from. On a full disk that one hears of it without a name.
+  printf '%s %s\n' "$(date +%s)" "$discard_who" 2>/dev/null | write "$discard_folder/discarded_by" 2>/dev/null
   # Known before its end is: who follows it must not take its place for that of the job that comes.
   mark "$discard_folder/forced" || refuse state "$discard_folder cannot be written"
   stop_job "$discard_folder" || {
-    rm -f "$discard_folder/forced"
+    rm -f "$discard_folder/forced" "$discard_folder/discarded_by"
     refuse stop "$holder" "$stop_left"
   }
   mark "$discard_folder/discarded" || refuse state "$discard_folder cannot be written"

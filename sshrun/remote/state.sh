@@ -130,11 +130,14 @@ describe() { # ID: one line of facts for the client
   for describe_mark in retrieved discarded held; do
     [ -e "$describe_folder/$describe_mark" ] && describe_marks=$describe_marks,$describe_mark
   done
+  case $describe_marks, in *,discarded,*) first_line "$describe_folder/discarded_by" ;; *) line= ;; esac
+  describe_discarded=$line
   first_line "$describe_folder/started"
   describe_started=$line
   first_line "$describe_folder/ended"
   describe_ended=$line
   reply "job $1 $job_state ${job_code:--} ${describe_started:--} ${describe_ended:--} $(log_size "$describe_folder") ${describe_marks:--} ${job_phase:--}"
+  [ -z "$describe_discarded" ] || reply by "$describe_discarded"
   first_line "$describe_folder/facts" # encoded when it came
   reply facts "$line"
 }

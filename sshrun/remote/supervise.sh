@@ -9,7 +9,7 @@
 #     wake            always empty: who follows the log is told by it that there is news
 #     environment command startup requirements folder umask     what to do, one escaped value a line
 #     phase entered started ended archive.before facts           what to tell
-#     retrieved forced discarded held shutdown/                  what came after
+#     retrieved forced discarded discarded_by held shutdown/     what came after
 
 # Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).
 # $(...) of the starter ends when this moves its stdout away: a handshake without polling.

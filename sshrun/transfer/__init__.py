@@ -18,6 +18,7 @@ from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
 from sshrun.transfer import rsync
 from sshrun.transfer.along import NO_ARCHIVE, SMALL, Archive, place, take_along
+from sshrun.transfer.beside import Owned, beside, kept_text, same_content
 from sshrun.transfer.engine import Arrived, Changed, Connection, Engine, SessionRefused, Step, count_files, not_placed
 from sshrun.transfer.listing import RemoteTree, changed, same_time, standing
 from sshrun.transfer.rsync import Rsync
@@ -31,10 +32,12 @@ __all__ = [
     "Archive",
     "Connection",
     "Downloaded",
+    "Owned",
     "Uploaded",
     "choose",
     "download",
     "inline",
+    "kept_text",
     "not_placed",
     "place",
     "request_inline",
@@ -165,11 +168,13 @@ def download(
     compress: bool | None = None,
     *,
     protected: Sequence[str | os.PathLike[str]] = (),
+    owned: Owned | None = None,
 ) -> Generator[Moved | Warned, None, Downloaded]:
     """Brings home what patterns name on the host, where `session` stands in the folder that they are relative to.
 
-    Files of `protected`, and whatever no pattern names, are left alone. Raises TransferFailed, and ConnectionFailed
-    where doing it again goes on with what is left.
+    Files of `protected`, and whatever no pattern names, are left alone. With `owned`, a file that differs and is not
+    the job's own is kept, and what comes in its place goes beside it. Raises TransferFailed, and ConnectionFailed where
+    doing it again goes on with what is left.
     """
     ways = _Ways(session, connection, facts, engine, compress=bool(compress))
     trees = [RemoteTree(session, pattern) for pattern in patterns]
@@ -181,7 +186,10 @@ def download(
     for pattern in selection.unmatched:
         yield Warned(f"{session.host}: {visible(pattern.text)} matches nothing there")
     items = _at_home(selection.items, os.path.realpath(home))
-    names = tuple(os.path.join(item.root, item.name) for item in items)
+    kept: dict[str, str] = {}
+    if owned is not None:
+        items = [_beside(item, session.host, owned, kept) for item in items]
+    names = [os.path.join(item.root, item.name) for item in items]
     wanted = []
     spared = _identities(protected)
     for item, name in zip(items, names, strict=True):
@@ -200,9 +208,15 @@ def download(
             raise TransferFailed(
                 f"{visible(root)}: {error.strerror}", "free some space, or see who may write there"
             ) from error
+    for name, instead in kept.items():
+        if same_content(name, instead):
+            os.unlink(instead)
+            names[names.index(instead)] = name
+        else:
+            yield Warned(kept_text(visible(os.path.relpath(name, os.path.realpath(home))), visible(instead)))
     yield progress.end(ways.used)
     return Downloaded(
-        names,
+        tuple(names),
         tuple(pattern.source for pattern in selection.unmatched if not pattern.wildcard),
         progress.files,
         progress.total,
@@ -380,6 +394,21 @@ def _at_home(items: Sequence[Item], home: str) -> list[Item]:
         placed.append(item._replace(root=root, name=name))
     # Where none was said with a folder of its own, no two can mean the same.
     return placed if all(item.root == "." for item in items) else one_for_each(placed)
+
+
+def _beside(item: Item, host: str, owned: Owned, kept: dict[str, str]) -> Item:
+    """The item as it is placed here: where another file is kept, which is noted in `kept`, beside that one."""
+    name = os.path.join(item.root, item.name)
+    here = _status(name)
+    if item.is_folder or here is None or _looks_like(item, here) or owned(name):
+        return item
+
+    def free(path: str) -> bool:
+        status = _status(path)
+        return owned(path) or (status is not None and _looks_like(item, status))  # of a try that was cut off
+
+    kept[name] = beside(name, host, free)
+    return item._replace(name=os.path.relpath(kept[name], item.root))
 
 
 def _identities(paths: Iterable[str | os.PathLike[str]]) -> set[tuple[int, int]]:

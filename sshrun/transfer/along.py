@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from sshrun.errors import TransferFailed
 from sshrun.paths import Entry, Item
 from sshrun.scripts import Session
+from sshrun.transfer.beside import Owned, beside, same_content
 from sshrun.transfer.listing import read_entry
 from sshrun.transfer.staging import Staging
 
@@ -46,12 +47,29 @@ def take_along(session: Session, name: str) -> Archive:
     return Archive("here", name, entry, data) if len(data) == entry.size else Archive("new", name)
 
 
-def place(archive: Archive, home: Path, host: str) -> None:
-    """Gives an archive that is here its name in a folder. Raises TransferFailed."""
+def place(archive: Archive, home: Path, host: str, owned: Owned | None = None) -> str:
+    """Gives an archive that is here its name in a folder, and returns its path. Raises TransferFailed.
+
+    With `owned`, a file that differs and is not the job's own is kept, and the archive goes beside it.
+    """
+    final = str(home / Path(archive.name).name)
+    if owned is not None and os.path.lexists(final) and not owned(final):
+        place = beside(final, host, owned)
+        _install(archive, place, host)
+        if not same_content(final, place):
+            return place
+        os.unlink(place)
+    else:
+        _install(archive, final, host)
+    return final
+
+
+def _install(archive: Archive, path: str, host: str) -> None:
     entry = archive.entry
-    item = Item(".", archive.name, str(home), Path(archive.name).name, entry.size, entry.mtime_ns, entry.mode)
+    home, name = os.path.split(path)
+    item = Item(".", archive.name, home, name, entry.size, entry.mtime_ns, entry.mode)
     try:
-        with Staging(str(home), host) as staging:
+        with Staging(home, host) as staging:
             with staging.create(item) as (descriptor, name):
                 view = memoryview(archive.data)
                 while view:

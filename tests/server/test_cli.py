@@ -101,6 +101,15 @@ def test_a_run_as_json_is_one_object_a_line(sshrun: Sshrun, tmp_path: Path) -> N
     assert ended["code"] == 4
 
 
+def test_json_names_every_result_by_its_whole_path(sshrun: Sshrun, tmp_path: Path) -> None:
+    write_spec(tmp_path, "touch 1 2 3 4 5 6; echo result >my_model.zip", download_files=["[1-6]"])
+    events = [json.loads(line) for line in sshrun("--json", "train", "my_model").stdout.splitlines()]
+    files = [path for event in events if event["event"] == "retrieved" for path in event["files"]]
+    assert sorted(files) == [*(f"{tmp_path}/{number}" for number in range(1, 7)), f"{tmp_path}/my_model.zip"]
+    jobs = [event for event in events if event["event"] == "job"]
+    assert len(jobs) == 1, "what is known is not told twice"
+
+
 def test_quiet_says_nothing_that_is_no_trouble(sshrun: Sshrun, tmp_path: Path) -> None:
     write_spec(tmp_path, "echo said; echo result >my_model.zip")
     finished = sshrun("-q", "train", "my_model")

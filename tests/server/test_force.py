@@ -47,7 +47,8 @@ def test_a_busy_host_names_its_job_and_the_ways_on(sshrun: Sshrun, host: HostSid
     assert finished.status == 75
     (line,) = finished.stderr.splitlines()
     assert re.fullmatch(
-        rf"sshrun: sandbox has job {host.ids()[-1]} \(sleep 600\), running, \d+ s old "
+        rf"sshrun: sandbox has job {host.ids()[-1]} \(sleep 600, from \S+@{os.uname().nodename}:{sshrun.folder}\), "
+        r"running, \d+ s old "
         r"\(sshrun --resume attaches to it; --force stops and discards it\)",
         line,
     )
@@ -102,6 +103,8 @@ def test_force_runs_no_shutdown_command_and_needs_no_job(
     first = host.ids()[-1]
     eventually(lambda: host.processes(first))
     finished = sshrun("--force", "--", "true")
-    assert finished.status == 0 and f"stopped and discarded job {first}" in finished.stderr
+    assert finished.status == 0
+    assert f"stopped and discarded job {first} (train my_model, from " in finished.stderr
+    assert f"{os.uname().nodename}:{tmp_path}/my_model.py)" in finished.stderr
     assert not (sandbox.home / "goodbye").exists()
     assert sshrun("--force", "--", "true").status == 0

@@ -237,7 +237,7 @@ def hold(host: Host) -> Iterator[Callable[[str, str], Callable[[], None]]]:
         real = f"{_required('busybox')} {program}" if host.shell == "busybox" else _required(program)
         path.unlink(missing_ok=True)
         path.write_text(
-            f'#!{host.tools}/sh\nfor last; do :; done\ncase $last in *{end}) [ -e {gate} ] || : >{host.home}/held; '
+            f"#!{host.tools}/sh\nfor last; do :; done\ncase $last in *{end}) [ -e {gate} ] || : >{host.home}/held; "
             f'while [ ! -e {gate} ]; do sleep 0.05; done ;; esac\nexec {real} "$@"\n'
         )
         path.chmod(0o755)

@@ -64,11 +64,41 @@ def test_facts_of_another_version_are_read_as_far_as_they_are_known() -> None:
     assert facts_from_data({"model": "m", "of tomorrow": [1]}) == Facts(model="m")
 
 
+# As 0.1.0 wrote them down before clients, paths and arguments were recorded.
+OLD = json.loads(
+    """{"command": "train", "model": "my_model", "argv": ["sh", "my_model.sh"], "runner": "script", "host": "gpu1",
+    "client": "laptop", "archive": "my_model.zip", "spec": "/p/my_model.py", "download_files": ["made"]}"""
+)
+
+
+def test_an_old_job_is_still_known_by_its_spec() -> None:
+    old = facts_from_data(OLD)
+    assert (old.title, old.origin) == ("train my_model", "laptop:/p/my_model.py")
+    mine = Facts(command="train", model="my_model", client="laptop", path="/p/my_model.py")
+    assert mine.names(old, started_here=False)
+    assert not mine._replace(path="/q/my_model.py").names(old, started_here=False)
+    assert mine._replace(client="desk", path="/q/my_model.py").names(old, started_here=False), "nothing to compare"
+    assert mine.names(Facts(command="train", model="my_model"), started_here=False)
+
+
+def test_a_job_is_that_of_a_path_on_a_client() -> None:
+    job = Facts(command="train", model="m", client="laptop", user="joe", path="/p/m.py")
+    assert job.names(job, started_here=False)
+    assert not job._replace(path="/q/m.py").names(job, started_here=True)
+    assert not job._replace(model="n").names(job, started_here=True)
+    assert not job._replace(client="desk").names(job, started_here=False)
+    assert job._replace(client="laptop.local").names(job, started_here=True), "its network has renamed it"
+    assert job.origin == "joe@laptop:/p/m.py"
+
+
 @pytest.mark.parametrize(
     ("facts", "title"),
     [
         (Facts(command="train", model="m", argv=("python", "m.py"), runner="script"), "train m"),
         (Facts(command="--", model="sleep", argv=("sleep", "60"), runner="program"), "sleep 60"),
+        (Facts(command="train", model="m", runner="script", args=("--epochs", "3")), "train m --epochs 3"),
+        (Facts(command="run", model="fit", spec="/p/fit.py", runner="run", args=("0.1",)), "run fit.py 0.1"),
+        (Facts(command="train", model="m", args=("x" * 1000,)), f"train m {'x' * 191}…"),
         (Facts(), ""),
     ],
 )
