@@ -29,6 +29,7 @@ class Arguments(NamedTuple):
     clean: bool = False
     sandbox: bool = False
     dry_run: bool = False
+    import_spec: bool = False
     json: bool = False
     verbose: bool = False
     quiet: bool = False
@@ -51,6 +52,7 @@ FLAGS: dict[str, tuple[str, bool]] = {
     "--clean": ("clean", True),
     "--sandbox": ("sandbox", True),
     "--dry-run": ("dry_run", True),
+    "--import-spec": ("import_spec", True),
     "--json": ("json", True),
     "-v": ("verbose", True),
     "--verbose": ("verbose", True),
@@ -60,6 +62,10 @@ FLAGS: dict[str, tuple[str, bool]] = {
     "--version": ("version", True),
 }
 OPTIONS = (*WITH_VALUE, *FLAGS)
+# Options of `mltk ssh` that are not ours, and what does the same here.
+REFUSED = {"--password": "log in with a key: sshrun ssh-keygen NAME"}
+# Options of many commands, MLTK's among them, that look like one of ours and are none.
+OF_COMMANDS = ("--test", "--post", "--list")
 
 # Verbs of our own, with the options that are theirs alone: True where a value follows.
 VERBS: dict[str, dict[str, bool]] = {
@@ -97,14 +103,14 @@ def parse(argv: Iterable[str]) -> Arguments:
             continue
         if not verb:
             if word.startswith("-") and word != "-":
-                raise UsageError(f"unknown option {word}{_nearest(word, OPTIONS)}", "see: sshrun --help")
+                raise _unknown_option(word)
             verb = word
             if verb == "run":
                 # Our options may stand before SCRIPT; from there on every word is the script's.
                 while words and words[0] != "--" and words[0].startswith("-"):
                     option = words.pop(0)
                     if not _ours(option, words, found):
-                        raise UsageError(f"unknown option {option}{_nearest(option, OPTIONS)}", "see: sshrun --help")
+                        raise _unknown_option(option)
                 rest = words[1:] if words[:1] == ["--"] else words
                 break
             continue
@@ -116,6 +122,13 @@ def parse(argv: Iterable[str]) -> Arguments:
         rest.append(word)
     arguments = Arguments(verb=verb, words=tuple(rest), doubtful=tuple(doubtful), **found)  # type: ignore[arg-type]
     return _checked(arguments)
+
+
+def _unknown_option(word: str) -> UsageError:
+    name = word.partition("=")[0]
+    if name in REFUSED:
+        return UsageError(f"{name} is no option of sshrun", REFUSED[name])  # its value is nobody's business
+    return UsageError(f"unknown option {word}{_nearest(word, OPTIONS)}", "see: sshrun --help")
 
 
 def _ours(word: str, words: list[str], found: dict[str, object]) -> bool:
@@ -175,6 +188,10 @@ def _checked(arguments: Arguments) -> Arguments:
         raise UsageError("sshrun --: which program?", "sshrun -- PROGRAM")
     if arguments.resume and arguments.force:
         raise UsageError("--resume and --force exclude each other", "--resume attaches, --force discards")
+    if arguments.import_spec and arguments.dry_run:
+        raise UsageError("--import-spec and --dry-run exclude each other", "a dry run runs nothing that has an effect")
+    if arguments.import_spec and arguments.verb != "model":
+        raise UsageError("--import-spec is about the file of a model", "sshrun --import-spec COMMAND MODEL")
     if arguments.verbose and arguments.quiet:
         raise UsageError("-v and -q exclude each other", "leave one of them out")
     for option, value in (("--host", arguments.host), ("--port", arguments.port), ("-i", arguments.identity)):
@@ -186,6 +203,8 @@ def _checked(arguments: Arguments) -> Arguments:
 def _near_miss(word: str) -> str:
     from sshrun.spelling import near_miss
 
+    if word.partition("=")[0] in OF_COMMANDS:
+        return ""
     return near_miss(word.partition("=")[0], [option for option in OPTIONS if option.startswith("--")])
 
 

@@ -56,9 +56,9 @@ def _main(argv: list[str]) -> int:
         make = JsonConsole if arguments.json else Console
         console = make(verbose=arguments.verbose, quiet=arguments.quiet)
         if arguments.version or arguments.help:
-            from sshrun.help import TEXT
+            from sshrun.help import text_of
 
-            Console().data(f"sshrun {__version__}" if arguments.version else TEXT.rstrip("\n"))
+            Console().data(f"sshrun {__version__}" if arguments.version else text_of(arguments.verb).rstrip("\n"))
             return 0
         return _command(arguments.verb)(arguments, console)
     except SshrunError as error:

@@ -53,6 +53,8 @@ class Console:
             self._line(line)
         if others and error.hint:
             self._line(error.hint)
+        for line in error.account.splitlines():
+            self.detail(line)
 
     def data(self, text: str) -> None:
         """A line of what was asked for."""

@@ -15,7 +15,7 @@
         ├── TransferFailed .............      files did not get across whole
         └── OutputFailed ...............      what the job prints cannot be shown or kept here
 
-Each is one line that says what is wrong and where, and a hint: what to type next.
+Each is one line that says what is wrong and where, and a hint: what to type next. `account` is the rest, for -v.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class SshrunError(Exception):
     """An error that is the user's to solve: shown as one line, never as a traceback."""
 
     exit_status = 70
+    account = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -53,9 +54,10 @@ class SettingsError(SshrunError):
 
     exit_status = 2
 
-    def __init__(self, problems: list[str], hint: str = "") -> None:
+    def __init__(self, problems: list[str], hint: str = "", account: str = "") -> None:
         super().__init__("\n".join(problems), hint)
         self.problems = problems
+        self.account = account
 
 
 class NothingThere(SshrunError):

@@ -28,6 +28,8 @@ Train a model, or run any long job, on another machine over plain SSH; the resul
       --clean                                 remove the model's old archive and logs here, once the job is there
       --sandbox                               use a throwaway SSH server on this machine
       --dry-run                               say what would be done; connect to nothing
+      --import-spec                           import the model's file here, with all its modules, for settings that it
+                                              computes and that cannot be learned without them
       --json                                  one JSON object a line
   -v, --verbose    -q, --quiet                say more, say only what is wrong
       --help, --version                       -h is the host
@@ -38,3 +40,21 @@ Settings are read from ~/.sshrun/user_settings.yaml, [tool.sshrun] of pyproject.
 The exit status is the job's own; or 2 usage, settings, nothing there; 70 a bug in sshrun; 75 another job is there,
 or it still runs; 76 the job was lost; 130 Ctrl+C; 255 connection, transfer or retrieving failed.
 """
+
+# The same for one verb, `sshrun VERB --help`, where there is more to say than above.
+OF_VERBS = {
+    "ssh-keygen": """\
+sshrun ssh-keygen NAME [OPTIONS]        make a key for a host: ~/.ssh/id_NAME, and id_NAME.pub for the host to know
+
+  -t, --type TYPE                       ed25519 (default) or rsa
+  -b BITS, -l BITS, --length BITS       how long an rsa key is, 2048 to 16384; default 3072
+  -o, --output DIRECTORY                where it goes instead of ~/.ssh
+      --passphrase                      ask for a passphrase; without it there is none
+
+Nothing is overwritten. The public half is printed; ssh-copy-id -i ~/.ssh/id_NAME.pub USER@HOST sends it to the host.
+""",
+}
+
+
+def text_of(verb: str) -> str:
+    return OF_VERBS.get(verb, TEXT)

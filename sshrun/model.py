@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sshrun.errors import SettingsError, UsageError
+from sshrun.local_mltk import find_mltk, local_python
 from sshrun.settings import Layer
 from sshrun.settings_files import load_project_file, load_script_block
 from sshrun.settings_reader import Node, Reader
@@ -16,6 +17,11 @@ from sshrun.spec_source import SpecSource, read_source
 from sshrun.spelling import nearest
 
 TEST_SUFFIX = "-test"  # of a model's name: mltk's way to ask for its test mode
+STUB_SECONDS = 10.0  # for a spec that is run with stubs, which takes some hundredths of a second
+_NOTES = 5  # lines about what a missing module may have made of a value
+_IMPORTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spec_import.py")
+_ADVICE = "write the settings as literals; or add --import-spec, which runs the script here with its real modules"
+_FAILED = "-v shows all of it; --import-spec runs the script here with its real modules"
 
 
 class Spec(NamedTuple):
@@ -24,7 +30,7 @@ class Spec(NamedTuple):
     `path` is absolute; `folder` holds it; `home` is where results come to: `folder`, or the current folder where that
     is not writable (a line in `warnings` says so). `layers` stand strongest first: attributes, script block, project
     file.
-    `unread` is not empty where the syntax tree is not enough, one line each: say them, then call `imported`.
+    `unread` is not empty where the syntax tree is not enough, one line each: then `computed`, or `imported`, is needed.
     """
 
     path: str
@@ -110,48 +116,119 @@ def read_script(path: str) -> Spec:
     return spec
 
 
-def imported(spec: Spec, timeout: float = 60) -> Spec:
-    """The spec with the settings that an import of it leaves, in a process of its own, within `timeout` seconds.
+def computed(spec: Spec, timeout: float = STUB_SECONDS) -> Spec:
+    """The spec with the settings that it computes, learned by running it with stubs in the place of its modules.
 
-    What the source tells stays as it is written there. A line in `warnings` names each place that made the import
-    necessary. Raises SettingsError where it fails or takes longer.
+    Nothing that has an effect is carried out (spec_stubs.py). What the source tells stays as it is written there. Lines
+    in `warnings` say that it was run, and what may be wrong because a module was missing. Raises SettingsError where
+    the settings cannot be learned that way.
     """
-    import json
+    from sshrun.process import capture
 
+    request = {**_request(spec), "places": spec.source.places, "mltk": _mltk_values(spec.folder)}
+    # -I, -S: neither the environment nor installed packages change what a spec means.
+    argv = [sys.executable, "-I", "-S", "-B", _IMPORTER, _json(request)]
+    try:
+        status, output = capture(argv, timeout=timeout)
+    except TimeoutError as error:
+        raise SettingsError([f"{spec.unread[0]}; running it took longer than {timeout:g} s"], _ADVICE) from error
+    answer = _answer(spec, status, output, "running it with stubs for its modules")
+    names = dict.fromkeys(f"ssh_{key}" for key in _unread_keys(spec))
+    first_line = min(line for line, _, _ in spec.source.unread)
+    told = f"{Origin('spec', spec.path, first_line)}: {', '.join(names)}: computed; learned with stubs for its modules"
+    notes = [_line(spec.path, (line, "", text)) for line, text in answer["notes"]]
+    found = _with_settings(spec, answer, [told, *notes[:_NOTES]])
+    return found._replace(log_dir=answer["log_dir"] or spec.log_dir)
+
+
+def imported(spec: Spec) -> Spec:
+    """The spec with the settings that a real import of it leaves, in a process of its own, for as long as that takes.
+
+    It is imported where its modules are: by the Python of the activated environment, of a `.venv`, or ours. Raises
+    SettingsError where it fails.
+    """
     from sshrun.process import run
 
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spec_import.py")
-    keys = tuple(dict.fromkeys(attribute.removeprefix("ssh_") for _, attribute, _ in spec.source.unread))
-    # -P: the folder of sshrun's own modules is no place for the spec to import from.
-    argv = [sys.executable, "-P", program, spec.path, ",".join(keys), ",".join(spec.source.objects)]
-    advice = "write the settings as literals, or make the import work here"
+    argv = [local_python(spec.folder), "-B", _IMPORTER, _json(_request(spec))]
+    completed = run(argv)
+    answer = _answer(spec, completed.status, completed.stderr + completed.stdout, "importing it")
+    told = [f"{note}; {os.path.basename(spec.path)} was imported to find out" for note in spec.unread]
+    return _with_settings(spec, answer, told)
+
+
+def _request(spec: Spec) -> dict[str, Any]:
+    return {"path": spec.path, "keys": _unread_keys(spec), "objects": spec.source.objects}
+
+
+def _unread_keys(spec: Spec) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(attribute.removeprefix("ssh_") for _, attribute, _ in spec.source.unread))
+
+
+def _json(data: object) -> str:
+    import json
+
+    return json.dumps(data)
+
+
+def _mltk_values(directory: str) -> dict[str, str]:
+    """What a spec may ask of the mltk module itself (mltk/__init__.py), as far as an installed one tells."""
+    mltk = find_mltk(directory)
+    if mltk is None:
+        return {}
+    package = mltk.package and {
+        "MLTK_DIR": mltk.package,
+        "MLTK_ROOT_DIR": os.path.dirname(mltk.package),
+        "__file__": os.path.join(mltk.package, "__init__.py"),
+    }
+    return {**({"__version__": mltk.version} if mltk.version else {}), **(package or {})}
+
+
+def _answer(spec: Spec, status: int, output: bytes, attempt: str) -> dict[str, Any]:
+    """What spec_import.py has found. Raises SettingsError with the first and the last line of what went wrong."""
+    import json
+
+    said, _, last_line = output.rstrip(b"\n").rpartition(b"\n")
+    answer: dict[str, Any] = {}
     try:
-        completed = run(argv, cwd=spec.folder, timeout=timeout)
-    except TimeoutError as error:
-        raise SettingsError([f"{spec.unread[0]}; importing it took longer than {timeout:g} s"], advice) from error
-    found: dict[str, Any] = {}
-    try:
-        if completed.status == 0:
-            found = json.loads(completed.stdout)
+        if status == 0:
+            answer = json.loads(last_line)
     except ValueError:
-        completed = completed._replace(status=1)
-    if completed.status != 0:
-        last_lines = completed.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        reason = last_lines[0] if last_lines else f"exit status {completed.status}"
-        printable = reason if reason.isprintable() else repr(reason)
-        raise SettingsError([f"{spec.unread[0]}; importing it failed: {printable}"], advice)
-    lines = spec.source.lines
+        status = 1
+    if status != 0:
+        account = output.decode("utf-8", "replace").strip()
+        reason = account.splitlines()[-1] if account else f"exit status {status}"
+        raise SettingsError([f"{spec.unread[0]}; {attempt} failed: {_printable(reason)}"], _FAILED, account)
+    failure = answer.get("failure")
+    if failure is None:
+        return answer
+    if failure["key"]:
+        line = failure["line"] or spec.source.lines[failure["key"]]
+        note = (line, f"ssh_{failure['key']}", f"depends on {failure['cause']}, which is not run to read settings")
+        raise SettingsError([_line(spec.path, note)], _ADVICE)
+    lines = [line for line in failure["cause"].splitlines() if line.strip()] or [failure["cause"]]
+    cause = _printable(lines[0]) + (f" [...] {_printable(lines[-1].strip())}" if len(lines) > 1 else "")
+    where = f" in line {failure['line']}" if failure["line"] else ""
+    account = said.decode("utf-8", "replace") + "\n" + failure["account"]
+    raise SettingsError([f"{spec.unread[0]}; {attempt} failed{where}: {cause}"], _FAILED, account)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)
+
+
+def _with_settings(spec: Spec, answer: dict[str, Any], warnings: Sequence[str]) -> Spec:
+    keys, found = _unread_keys(spec), answer["settings"]
+    lines = {**spec.source.lines, **{key: line for key, line in answer["lines"].items() if line}}
     read = tuple((key, node) for key, node in spec.source.settings.entries if key not in keys)
     entries = tuple((key, _node(value, lines.get(key, 0))) for key, value in found.items())
     attributes = _attributes(spec.path, spec.source, Node("mapping", entries=read + entries))
     unset = tuple(
-        _line(spec.path, (lines[key], f"ssh_{key}", "is not set by importing the script, and has no effect"))
+        _line(spec.path, (lines[key], f"ssh_{key}", "is not set by running the script, and has no effect"))
         for key in keys
-        if key not in found
+        if key not in found and key in spec.source.expected
     )
     attributes = attributes._replace(warnings=attributes.warnings + unset)
-    said = tuple(f"{note}; {os.path.basename(spec.path)} was imported to find out" for note in spec.unread)
-    return spec._replace(layers=(attributes, *spec.layers[1:]), unread=(), warnings=spec.warnings + said)
+    return spec._replace(layers=(attributes, *spec.layers[1:]), unread=(), warnings=(*spec.warnings, *warnings))
 
 
 def _attributes(path: str, source: SpecSource, settings: Node) -> Layer:
@@ -199,20 +276,9 @@ def _folders(model_paths: Sequence[Sourced[str]]) -> Iterator[str]:
     for path in os.environ.get("MLTK_MODEL_PATHS", "").split(os.pathsep):
         if path:
             yield os.path.abspath(os.path.expanduser(path))
-    yield from _installed_models()
-
-
-def _installed_models() -> Iterator[str]:
-    """The `models` folder of an installed mltk: its module is looked for, not imported."""
-    import importlib.util
-
-    try:
-        found = importlib.util.find_spec("mltk")
-    except (ImportError, ValueError):
-        return
-    for location in (found and found.submodule_search_locations) or ():
-        if os.path.isdir(os.path.join(location, "models")):
-            yield os.path.join(location, "models")
+    mltk = find_mltk(os.getcwd())
+    if mltk and os.path.isdir(os.path.join(mltk.package, "models")):
+        yield os.path.join(mltk.package, "models")
 
 
 def _search(folder: str, file_name: str) -> str:

@@ -235,10 +235,12 @@ class Captured(NamedTuple):
     output: bytes
 
 
-def capture(argv: Sequence[str | bytes], env: Mapping[str, str] | None = None) -> Captured:
+def capture(
+    argv: Sequence[str | bytes], env: Mapping[str, str] | None = None, timeout: float | None = None
+) -> Captured:
     """Runs a program that prints little, to its end, before there was time to import anything.
 
-    Raises ProgramMissing.
+    With `timeout` seconds, no longer. Raises ProgramMissing, TimeoutError.
     """
     read_end, write_end = os.pipe()
     try:
@@ -249,10 +251,27 @@ def capture(argv: Sequence[str | bytes], env: Mapping[str, str] | None = None) -
     finally:
         os.close(write_end)
     output = b""
-    while chunk := os.read(read_end, 1 << 16):
-        output += chunk
-    os.close(read_end)
-    return Captured(child.wait(), output)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        while (deadline is None or _readable(read_end, deadline)) and (chunk := os.read(read_end, 1 << 16)):
+            output += chunk
+        return Captured(child.wait(deadline and deadline - time.monotonic()), output)
+    except TimeoutError:
+        child.kill()
+        raise
+    finally:
+        os.close(read_end)
+
+
+def _readable(descriptor: int, deadline: float) -> bool:
+    """Waits until there is something to read. Raises TimeoutError."""
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError("it still runs")
+    return True
 
 
 def run(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sshrun.errors import SettingsError
+from sshrun.local_mltk import PACKAGE as MLTK_PACKAGE
+from sshrun.local_mltk import find_mltk
 from sshrun.model import TEST_SUFFIX, Spec
 from sshrun.settings import Settings
 from sshrun.sources import Sourced
 
-MLTK_PACKAGE = "silabs-mltk"
 MLTK_CACHE = "MLTK_CACHE_DIR"
 
 
@@ -63,7 +63,8 @@ class Runner(NamedTuple):
 
     `name` is "mltk", "script", "run" or "program". `argv` is started in the working directory; no shell sees it.
     `command` and `model` name the job, for `status` and for the comparison of `--resume`. `archive` is relative to the
-    working directory there and to the spec's home here. `requirements` are the runner's own lines for pip.
+    working directory there and to the spec's home here. `requirements` are the runner's own lines for pip; `version` is
+    that of its package, "" for the latest.
     """
 
     name: str
@@ -73,11 +74,12 @@ class Runner(NamedTuple):
     archive: str | None = None
     logs: LogFolder | None = None
     requirements: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def fits(self) -> str:
         """A line for whom the runner's package could not be installed, "" where there is nothing to say."""
-        release = _release(_installed_version(MLTK_PACKAGE)) if self.name == "mltk" else None
+        release = _release(self.version) if self.name == "mltk" else None
         if release is None:
             return ""
         return (
@@ -101,6 +103,8 @@ def runner_for_model(
         return Runner("script", argv, command, spec.name, archive)
     is_test = "--test" in args or (spec.name != model and os.path.basename(model) == spec.name + TEST_SUFFIX)
     name = spec.name + TEST_SUFFIX if is_test else spec.name
+    installed = find_mltk(spec.folder)
+    version = installed.version if installed else ""
     arguments = [*args, "--clean"] if clean and command == "train" and "--clean" not in args else list(args)
     return Runner(
         "mltk",
@@ -109,7 +113,8 @@ def runner_for_model(
         name,
         settings.archive.value if settings.archive else f"{name}.mltk.zip",
         _mltk_logs(spec, command, name),
-        _mltk_requirements(settings),
+        _mltk_requirements(settings, version),
+        version,
     )
 
 
@@ -197,10 +202,9 @@ def _is_own_choice(folder: str) -> bool:
     return folder.startswith(("/", "~", "./"))
 
 
-def _mltk_requirements(settings: Settings) -> tuple[str, ...]:
+def _mltk_requirements(settings: Settings, version: str) -> tuple[str, ...]:
     """mltk in the version installed here if any, and what that version is known to need."""
     asked_for = {_project(requirement.value) for requirement in settings.requirements}
-    version = _installed_version(MLTK_PACKAGE)
     release = _release(version)
     companions = release.companions if release else ()
     package = f"{MLTK_PACKAGE}=={version}" if version else MLTK_PACKAGE
@@ -210,20 +214,6 @@ def _mltk_requirements(settings: Settings) -> tuple[str, ...]:
 def _release(version: str) -> Release | None:
     """What is known of a version, of the latest one where none is named."""
     return next((release for release in MLTK_RELEASES if version in ("", release.version)), None)
-
-
-def _installed_version(package: str) -> str:
-    """From the name of its metadata's folder (PyPA, recording installed projects): importlib.metadata takes 15 ms."""
-    beginning = package.replace("-", "_") + "-"
-    for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith(".dist-info") and name.lower().startswith(beginning):
-                return name[len(beginning) :].removesuffix(".dist-info")
-    return ""
 
 
 def _project(requirement: str) -> str:

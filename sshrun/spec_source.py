@@ -33,7 +33,10 @@ class SpecSource(NamedTuple):
 
     `settings` is a mapping with the names of attributes less `ssh_`. `touched` names the settings that are assigned
     somewhere, `objects` those that hold them, `lines` where each is first assigned. `problems` and `unread` are lines
-    (number, attribute, text); with `unread`, only an import tells what the settings are.
+    (number, attribute, text); with `unread`, only running the spec tells what the settings are. `places` are (setting,
+    first line, last line): the statements that assign what is unread, and the conditions that they stand under.
+    `expected` are the settings that have no effect unless running the spec sets them: neither a function that may not
+    be called nor a condition stands before them, other than that the spec be run as a script.
     """
 
     settings: Node
@@ -45,6 +48,8 @@ class SpecSource(NamedTuple):
     problems: tuple[tuple[int, str, str], ...]
     warnings: tuple[tuple[int, str, str], ...]
     unread: tuple[tuple[int, str, str], ...]
+    places: tuple[tuple[str, int, int], ...] = ()
+    expected: frozenset[str] = frozenset()
 
 
 def read_source(source: bytes, name: str) -> SpecSource:
@@ -83,6 +88,10 @@ class _SourceReader:
         self.problems: list[tuple[int, str, str]] = []
         self.warnings: list[tuple[int, str, str]] = []
         self.unread: list[tuple[int, str, str]] = []
+        self.enclosing: list[tuple[int, int]] = []  # the statement that is looked at, and the conditions above it
+        self.places: dict[tuple[str, int, int], None] = {}
+        self.expected: set[str] = set()
+        self.as_script = 0  # how many `if __name__ == ...` stand above what is looked at
 
     def read(self, tree: syntax.Module) -> None:
         if self.has_settings:
@@ -110,15 +119,24 @@ class _SourceReader:
             problems=tuple(sorted(self.problems)),
             warnings=tuple(sorted(self.warnings)),
             unread=tuple(sorted(set(self.unread))),
+            places=tuple(self.places),
+            expected=frozenset(self.expected),
         )
 
     def _unread(self, line: int, key: str, text: str) -> None:
         self.assigned.setdefault(key, line)
         self.unread.append((line, _PREFIX + key, text))
+        self.places.update({(key, first, last): None for first, last in [(line, line), *self.enclosing]})
 
     # -- statements of the module itself
 
     def _statement(self, statement: syntax.stmt) -> None:
+        deciding = _deciding(statement)
+        self.enclosing += deciding
+        self._read_statement(statement)
+        del self.enclosing[len(self.enclosing) - len(deciding) :]
+
+    def _read_statement(self, statement: syntax.stmt) -> None:
         if isinstance(statement, syntax.Import | syntax.ImportFrom):
             self._import(statement)
         elif not self.has_settings:
@@ -259,6 +277,7 @@ class _SourceReader:
         self.objects[owner] = None
         if literal is None:
             self._unread(line, key, "is not a literal")
+            self.expected.add(key)
         else:
             self.assigned[key] = line
             self.settings[key] = literal
@@ -286,8 +305,13 @@ class _SourceReader:
             self._spoil(root.target, root.lineno)
         elif isinstance(root, syntax.Assign | syntax.AnnAssign | syntax.NamedExpr) and root.value is not None:
             self._spoil(root.value, root.lineno)  # from here on it has a second name
+        deciding = _deciding(root)
+        self.enclosing += deciding
+        self.as_script += _asks_whether_script(root)
         for child in _children(root):
             self._scan(child, in_function=in_function)
+        self.as_script -= _asks_whether_script(root)
+        del self.enclosing[len(self.enclosing) - len(deciding) :]
 
     def _scan_attribute(self, attribute: syntax.Attribute, *, in_function: bool) -> None:
         if isinstance(attribute.ctx, syntax.Load):
@@ -299,6 +323,8 @@ class _SourceReader:
                 self.objects[owner] = None
             where = "in a function" if in_function else "where only running the script shows whether it is"
             self._unread(attribute.lineno, key, f"is set {where}")
+            if self.as_script:
+                self.expected.add(key)
         elif not in_function:
             self._is_setting(owner, attribute.attr, attribute.lineno)
 
@@ -325,6 +351,29 @@ class _SourceReader:
             key = expression.attr.removeprefix(_PREFIX)
             if key in (*LISTS, "environment"):
                 self._unread(line, key, "is changed in a way that only running the script shows")
+
+
+def _deciding(node: syntax.AST) -> list[tuple[int, int]]:
+    """The lines that decide what becomes of the parts of a statement or expression, at most one range."""
+    part: syntax.expr | syntax.stmt
+    if isinstance(node, syntax.If | syntax.While | syntax.IfExp):
+        part = node.test
+    elif isinstance(node, syntax.For):
+        part = node.iter
+    elif isinstance(node, syntax.Match):
+        part = node.subject
+    elif isinstance(node, syntax.Assign | syntax.AnnAssign | syntax.AugAssign | syntax.Expr):
+        part = node
+    else:
+        return []
+    return [(part.lineno, part.end_lineno or part.lineno)]
+
+
+def _asks_whether_script(node: syntax.AST) -> bool:
+    """Whether it is an `if __name__ == "__main__"`."""
+    return isinstance(node, syntax.If) and any(
+        isinstance(part, syntax.Name) and part.id == "__name__" for part in _walk(node.test)
+    )
 
 
 def _last_name(node: syntax.expr) -> str:

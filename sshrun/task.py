@@ -11,7 +11,7 @@ from sshrun.environment import Environment
 from sshrun.host import Login
 from sshrun.job import Facts, Job, facts_to_data
 from sshrun.mixin import stand_in
-from sshrun.model import Spec, find_script, find_spec, imported, read_script, read_spec
+from sshrun.model import Spec, computed, find_script, find_spec, imported, read_script, read_spec
 from sshrun.options import options, sandbox_login
 from sshrun.plan import Homecoming, Start
 from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
@@ -148,8 +148,9 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         command, model, *args = arguments.words
         spec = read_spec(find_spec(model, user.model_paths))
         if spec.unread:
-            spec = imported(spec)
-        files = _files(spec, [*spec.layers, user], uploads=uploads)
+            spec = imported(spec) if arguments.import_spec else computed(spec)
+        # The first phase of a training may make what the second one uploads: mltk's own models do that.
+        files = _files(spec, [*spec.layers, user], uploads=uploads, may_lack=spec.imports_mltk)
         settings = merge(said, [files.flaws, *spec.layers, user])
         runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
     unrun: tuple[str, ...] = ()
@@ -261,8 +262,11 @@ class _Files(NamedTuple):
     flaws: Layer = Layer()
 
 
-def _files(spec: Spec, layers: Sequence[Layer], *, uploads: bool) -> _Files:
-    """The files to upload, the spec first, and the patterns to download."""
+def _files(spec: Spec, layers: Sequence[Layer], *, uploads: bool, may_lack: bool = False) -> _Files:
+    """The files to upload, the spec first, and the patterns to download.
+
+    What a spec names and is not there is wrong, unless it `may_lack` them.
+    """
     problems: list[str] = []
     warnings: list[str] = []
     in_effect = layers[::-1]
@@ -272,7 +276,8 @@ def _files(spec: Spec, layers: Sequence[Layer], *, uploads: bool) -> _Files:
     for pattern in selection.unmatched:
         origin = patterns[pattern]
         line = f"{origin}: {pattern.text!r} matches nothing in {spec.folder}"
-        (problems if origin.layer in ("spec", "script block") else warnings).append(line)
+        is_wrong = origin.layer in ("spec", "script block") and not may_lack
+        (problems if is_wrong else warnings).append(line)
     named = [entry for layer in in_effect for entry in layer.download_files]
     downloads = [pattern for pattern, _ in _parsed(named, paths.parse_download, problems)]
     # The spec always goes along, whatever else is named like it.

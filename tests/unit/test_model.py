@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sshrun.errors import SettingsError, UsageError
-from sshrun.model import Spec, find_script, find_spec, imported, read_script, read_spec
+from sshrun.model import Spec, computed, find_script, find_spec, imported, read_script, read_spec
 from sshrun.settings import Layer, Options, merge
 from sshrun.sources import Origin, Sourced
 
@@ -156,14 +156,14 @@ def test_results_come_to_the_current_folder_where_the_specs_is_not_writable(fold
     assert spec.warnings == (f"{folder}/read-only is not writable: results come to {folder}",)
 
 
-# -- importing
+# -- computing, with stubs for the modules that a spec imports
 
-UNREADABLE = "import os\nclass M: pass\nm = M()\n"
+COMPUTING = "import os\nclass M: pass\nm = M()\n"
 
 
-def test_an_import_tells_what_the_source_does_not(capfd: pytest.CaptureFixture[str]) -> None:
+def test_running_a_spec_tells_what_the_source_does_not(capfd: pytest.CaptureFixture[str]) -> None:
     spec = spec_of(
-        UNREADABLE + "print('noise')\nos.write(1, b'noise')\nos.system('echo noise')\n"
+        COMPUTING + "print('noise')\nos.write(1, b'noise')\n\n"
         "m.ssh_environment = {'A': True, 'B': 1.5, 'C': None, 'D': 'ä\\udcff'} | vars(m)\n"
         "m.ssh_upload_files = ['a']\nm.ssh_upload_files.append('b')\nm.ssh_create_venv = not True\n"
     )
@@ -172,22 +172,25 @@ def test_an_import_tells_what_the_source_does_not(capfd: pytest.CaptureFixture[s
         "my_model.py:9 ssh_upload_files: is changed in a way that only running the script shows",
         "my_model.py:10 ssh_create_venv: is not a literal",
     )
-    found = imported(spec)
-    attributes = found.layers[0]
-    assert attributes.problems == ()
-    assert values(attributes.upload_files) == ["a", "b"]
-    assert attributes.create_venv == (False, Origin("spec", spec.path, 10, "ssh_create_venv"))
-    assert {v.name: v.value for v in attributes.environment} == {"A": "True", "B": "1.5", "C": "", "D": "ä\udcff"}
-    assert found.warnings[1].endswith("shows; my_model.py was imported to find out")
-    assert found.unread == ()
+    for found in (computed(spec), imported(spec)):
+        attributes = found.layers[0]
+        assert attributes.problems == ()
+        assert values(attributes.upload_files) == ["a", "b"]
+        assert attributes.create_venv == (False, Origin("spec", spec.path, 10, "ssh_create_venv"))
+        assert {v.name: v.value for v in attributes.environment} == {"A": "True", "B": "1.5", "C": "", "D": "ä\udcff"}
+        assert found.unread == ()
+    (said,) = computed(spec).warnings
+    names = "ssh_environment, ssh_upload_files, ssh_create_venv"
+    assert said == f"my_model.py:7: {names}: computed; learned with stubs for its modules"
+    assert imported(spec).warnings[1].endswith("shows; my_model.py was imported to find out")
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_the_source_tells_stays_as_written_there() -> None:
     spec = spec_of(
-        UNREADABLE + "m.ssh_environment = {'RATE': 1e-5, 'MASK': 0x1F,\n  'SPLIT': '1'}\nm.ssh_archive = str(1)\n"
+        COMPUTING + "m.ssh_environment = {'RATE': 1e-5, 'MASK': 0x1F,\n  'SPLIT': '1'}\nm.ssh_archive = str(1)\n"
     )
-    found = imported(spec).layers[0]
+    found = computed(spec).layers[0]
     assert {v.name: v.value for v in found.environment} == {"RATE": "1e-5", "MASK": "0x1F", "SPLIT": "1"}
     assert [v.origin.line for v in found.environment] == [4, 4, 5]
     assert found.archive == ("1", Origin("spec", spec.path, 6, "ssh_archive"))
@@ -195,62 +198,96 @@ def test_what_the_source_tells_stays_as_written_there() -> None:
 
 def test_settings_of_a_class_and_its_instance_are_found() -> None:
     text = "class M:\n  ssh_archive = 'a'\n  def __init__(self):\n    self.ssh_python = 'p'\nm = M()\n"
-    attributes = imported(spec_of(text)).layers[0]
-    assert (str(attributes.archive), str(attributes.python)) == ("a", "p")
+    for found in (computed(spec_of(text)), imported(spec_of(text))):
+        assert (str(found.layers[0].archive), str(found.layers[0].python)) == ("a", "p")
 
 
 def test_what_is_computed_may_be_a_path_or_a_set() -> None:
     text = "import pathlib\nclass M: pass\nm = M()\nm.ssh_remote_dir = pathlib.Path('work') / 'x'\n"
-    layer = imported(spec_of(text + "m.ssh_download_files = set(['b', 'a'])\n")).layers[0]
+    layer = computed(spec_of(text + "m.ssh_download_files = set(['b', 'a'])\n")).layers[0]
     assert str(layer.remote_dir and layer.remote_dir.value) == "work/x"
     assert values(layer.download_files) == ["a", "b"]
 
 
 def test_a_spec_imports_its_neighbours_and_none_of_our_modules(folder: Path) -> None:
-    write(folder / "host.py", "FILES = ['mine']")
-    text = "import host\ntry:\n  import spelling\nexcept ImportError:\n  host.FILES.append('none of ours')\n"
-    spec = spec_of(UNREADABLE + text + "m.ssh_upload_files = host.FILES\n")
-    assert values(imported(spec).layers[0].upload_files) == ["mine", "none of ours"]
-
-
-def test_wrong_types_are_told_after_an_import_too() -> None:
-    spec = spec_of(
-        UNREADABLE + "m.ssh_upload_files = 'a' * 2\nm.ssh_create_venv = str(1)\nm.ssh_archive = {1: 2, **{}}.get(9)\n"
+    write(folder / "host.py", "import numpy\nFILES = ['mine']\nSHAPE = numpy.zeros(3)")
+    write(folder / "parts/more.py", "MORE = ['more']")
+    (folder / "wandb").mkdir()  # data: no package, though Python would take it for one
+    text = (
+        "import host, spelling, wandb\nfrom parts.more import MORE\nimport parts\n"
+        "wandb.init(project='x')\nm.ssh_upload_files = host.FILES + MORE\nm.ssh_archive = f'{spelling.near_miss}'\n"
     )
-    found = imported(spec).layers[0]
+    with pytest.raises(SettingsError, match=r"ssh_archive: depends on spelling\.near_miss, which"):
+        computed(spec_of(COMPUTING + text))
+    layer = computed(spec_of(COMPUTING + text.replace("spelling.near_miss", "MORE[0]"))).layers[0]
+    assert values(layer.upload_files) == ["mine", "more"]
+    assert not (folder / "__pycache__").exists()
+    assert not (folder / "parts/__pycache__").exists()
+
+
+def test_wrong_types_are_told_of_computed_settings_too() -> None:
+    spec = spec_of(
+        COMPUTING + "m.ssh_upload_files = 'a' * 2\nm.ssh_create_venv = str(1)\nm.ssh_archive = {1: 2, **{}}.get(9)\n"
+    )
+    found = computed(spec).layers[0]
     assert found.problems == (
         "my_model.py:4 ssh_upload_files: a list is needed, not a text (put it in [ ])",
         "my_model.py:5 ssh_create_venv: true or false (without quotes) is needed, not a text",
     )
-    assert found.warnings == ("my_model.py:6 ssh_archive: is not set by importing the script, and has no effect",)
+    assert found.warnings == ("my_model.py:6 ssh_archive: is not set by running the script, and has no effect",)
 
 
-def test_a_setting_under_main_is_said_to_have_no_effect() -> None:
-    found = imported(spec_of(UNREADABLE + "if __name__ == '__main__':\n  m.ssh_archive = 'x'\n")).layers[0]
-    assert found.warnings == ("my_model.py:5 ssh_archive: is not set by importing the script, and has no effect",)
+@pytest.mark.parametrize(
+    ("text", "is_expected"),
+    [
+        ("if __name__ == '__main__':\n  m.ssh_archive = 'x'\n", True),
+        ("if os.environ.get('NOT_SET'):\n  m.ssh_archive = 'x'\n", False),
+        ("def f():\n  m.ssh_archive = 'x'\n", False),
+    ],
+)
+def test_only_a_setting_that_never_counts_is_said_to_have_no_effect(text: str, is_expected: bool) -> None:
+    found = computed(spec_of(COMPUTING + text)).layers[0]
+    line = "my_model.py:5 ssh_archive: is not set by running the script, and has no effect"
+    assert found.warnings == ((line,) if is_expected else ())
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("import tensorflow_of_another_world", "ModuleNotFoundError: No module named 'tensorflow_of_another_world'"),
-        ("os._exit(7)", "exit status 7"),
-        ("exit(0)", "RuntimeError: it calls exit(0)"),
-        ("os.kill(os.getpid(), 9)", "exit status -9"),
-        ("raise ValueError('\\x1b]0;x\\x07')", "'ValueError: \\x1b]0;x\\x07'"),
+        ("os._exit(7)", "failed: exit status 7"),
+        ("exit(0)", "failed in line 4: it calls exit(0)"),
+        ("raise ValueError('\\x1b]0;x\\x07')", "failed in line 4: 'ValueError: \\x1b]0;x\\x07'"),
+        ("raise ValueError('what\\nbla\\ndo this')", "failed in line 4: ValueError: what [...] do this"),
+        ("def f(): raise KeyError\nf()", "failed in line 4: KeyError"),
     ],
 )
-def test_an_import_that_fails_is_one_line_with_the_reason(line: str, reason: str) -> None:
-    spec = spec_of(f"{UNREADABLE}{line}\nm.ssh_archive = str(1)\n")
+def test_a_spec_that_fails_is_one_line_with_the_reason(line: str, reason: str) -> None:
+    spec = spec_of(f"{COMPUTING}{line}\nm.ssh_archive = str(1)\n")
+    for learn, how in ((computed, "running it with stubs for its modules"), (imported, "importing it")):
+        with pytest.raises(SettingsError) as caught:
+            learn(spec)
+        assert caught.value.problems == [f"{spec.unread[0]}; {how} {reason}"]
+
+
+def test_the_whole_cause_is_kept_for_who_asks_for_it() -> None:
+    spec = spec_of(f"{COMPUTING}print('before')\nraise ValueError('a\\nb\\nc')\nm.ssh_archive = str(1)\n")
     with pytest.raises(SettingsError) as caught:
+        computed(spec)
+    assert caught.value.account.startswith("before\n")
+    assert caught.value.account.endswith("ValueError: a\nb\nc\n")
+
+
+def test_only_an_import_needs_the_modules() -> None:
+    spec = spec_of(f"{COMPUTING}import tensorflow_of_another_world\nm.ssh_archive = str(1)\n")
+    assert str(computed(spec).layers[0].archive) == "1"
+    with pytest.raises(SettingsError, match=r"importing it failed in line 4: ModuleNotFoundError: No module named"):
         imported(spec)
-    assert caught.value.problems == [f"my_model.py:5 ssh_archive: is not a literal; importing it failed: {reason}"]
 
 
-def test_an_import_has_a_time_limit() -> None:
-    spec = spec_of(f"{UNREADABLE}import time\ntime.sleep(600)\nm.ssh_archive = str(1)\n")
-    with pytest.raises(SettingsError, match=r"importing it took longer than 0\.5 s"):
-        imported(spec, timeout=0.5)
+def test_running_a_spec_has_a_time_limit() -> None:
+    spec = spec_of(f"{COMPUTING}import time\ntime.sleep(600)\nm.ssh_archive = str(1)\n")
+    with pytest.raises(SettingsError, match=r"running it took longer than 0\.5 s"):
+        computed(spec, timeout=0.5)
 
 
 def test_a_script_is_never_imported(folder: Path) -> None:
