@@ -4,11 +4,11 @@
 # A folder that files go to: made if it is not there; what a transfer that was cut off left in it goes.
 serve_folder() { # FOLDER
   file_path "$1"
+  refuse_late
   folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && real_path) ||
     refuse folder "$1"
   folder_path=${folder_path%.}
-  file_part "$folder_path"
-  rm -rf -- "$file_part"
+  sweep_parts "$folder_path"
   encode "$folder_path"
   reply folder "$(free_kilobytes "$folder_path")" "$encoded"
 }
@@ -21,11 +21,50 @@ file_path() { # FOLDER -> $file_path, absolute: the shell stands in $place
   esac
 }
 
-# Half of a file is never seen under its own name: what arrives stays in here until it is whole. Machines that share
-# the folder each have their own.
-file_part() { # FOLDER -> $file_part
-  file_part=$1/.sshrun-part-$this_name
+# Half of a file is never seen under its own name: what arrives stays in here until it is whole. Each session has its
+# own, since two clients may upload into one directory at the same moment, and machines may share it.
+file_part() { # DIRECTORY -> $file_part
+  session_name
+  file_part=$1/.sshrun-part-$this_name.$session_name
 }
+
+session_name() { # -> $session_name: PID.START of this session; no other one on this machine has it
+  [ -n "${session_name-}" ] || { birth $$ && session_name=$$.$birth; } || session_name=$$.
+}
+
+# Of anything that is not such a name, nobody here can tell.
+session_ended() { # PID.START
+  case $1 in *.*) ;; *) return 1 ;; esac
+  case ${1%%.*} in '' | *[!0-9]*) return 1 ;; esac
+  this_machine
+  ! alive "${1%%.*}" "${1#*.}" "$this_boot" "$this_name"
+}
+
+# What a session that has ended left in a directory; what a live one is filling is never touched.
+sweep_parts() { # DIRECTORY
+  for sweep_part in "$1/.sshrun-part-$this_name"*; do
+    [ -d "$sweep_part" ] || continue
+    sweep_owner=${sweep_part#"$1/.sshrun-part-$this_name"}
+    sweep_owner=${sweep_owner%.rsync}
+    # A name without a session is of a version that had one directory for all.
+    [ -z "$sweep_owner" ] || { [ "$sweep_owner" != "${sweep_owner#.}" ] && session_ended "${sweep_owner#.}"; } || continue
+    case $sweep_part in *.rsync) await_rsync "$sweep_part" ;; esac
+    rm -rf -- "$sweep_part"
+  done
+}
+
+# An rsync whose client has just been cut off may be about to put away what it has, for the next one to go on with.
+await_rsync() { # DIRECTORY
+  for await_try in 1 2 3 4 5 6 7 8 9 10; do
+    rmdir -- "$1" 2>/dev/null || [ ! -d "$1" ] && return
+    [ "$await_try" -eq 10 ] || pause
+  done
+}
+
+# A client whose claim was discarded meanwhile leaves the directory to the job that came in its place.
+refuse_late() { ! is_late || refuse late "${job##*/}"; }
+
+is_late() { [ -n "${job-}" ] && job_closed "$job"; }
 
 # Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which
 # is empty if it went well. In one language, since a full disk is told by it.
@@ -93,6 +132,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   has tar || refuse notar
   file_path "$1"
   file_part "$file_path"
+  sweep_parts "$file_path"
   put_said=$({ rm -rf -- "$file_part" && in_english mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_said%%"$newline"*}"
   put_said=$(
     take "$2" | {
@@ -100,9 +140,7 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
       cat >/dev/null
     }
   )
-  [ -n "$put_said" ] || put_said=$(first_error settle "$file_part" "$file_path" 4>&1)
-  rm -rf -- "$file_part"
-  [ -z "$put_said" ] || refuse_put "$put_said"
+  settle_unless "$put_said"
   reply put
 }
 
@@ -126,7 +164,10 @@ settle() ( # FROM TO
     if [ -d "$2/$settle_name" ] && [ ! -h "$2/$settle_name" ]; then
       settle_folder "$settle_name" "$2/$settle_name" || exit
     else
-      rm -f -- "$2/$settle_name" && mv -- "$settle_name" "$2/$settle_name" || exit
+      # Into its parent, not to its name: where another client has just made that, mv would move this one into it.
+      rm -f -- "$2/$settle_name" && {
+        mv -- "$settle_name" "$2/" || { [ -d "$2/$settle_name" ] && settle_folder "$settle_name" "$2/$settle_name"; }
+      } || exit
     fi
   done
 )
@@ -183,35 +224,38 @@ serve_digest() { # FOLDER BYTES, then the names
   reply digested
 }
 
-# rsync writes into a folder of its own before it renames; what is cut off it keeps in .sshrun-part beside the file.
+# rsync writes into a directory of this session's before it renames; what is cut off it keeps in .sshrun-part beside
+# the file.
 
-serve_rsync() { # FOLDER -> the folder for its temporary files
+serve_rsync() { # FOLDER -> the directory for its temporary files
   file_path "$1"
-  rsync_folder=$file_path/.sshrun-part-rsync-$this_name
-  # One whose client has just been cut off may be about to put away what it has.
-  for rsync_try in 1 2 3 4 5 6 7 8 9 10; do
-    rmdir -- "$rsync_folder" 2>/dev/null || [ ! -d "$rsync_folder" ] && break
-    [ "$rsync_try" -lt 10 ] && pause
-  done
-  rm -rf -- "$rsync_folder"
-  mkdir -- "$rsync_folder" || refuse folder "$1"
-  encode "$rsync_folder"
+  refuse_late
+  sweep_parts "$file_path"
+  file_part "$file_path"
+  mkdir -p -- "$file_part.rsync" || refuse folder "$1"
+  encode "$file_part.rsync"
   reply rsync "$encoded"
 }
 
 serve_tidy() { # FOLDER KEEP: unless KEEP is 1, what was cut off goes as well
   file_path "$1"
-  rm -rf -- "$file_path/.sshrun-part-rsync-$this_name"
+  file_part "$file_path"
+  rm -rf -- "$file_part.rsync"
   [ "$2" = 1 ] || find "$file_path/." -name .sshrun-part -prune -exec rm -rf -- {} +
   reply tidy
 }
 
 serve_there() { reply there; } # what a client asks when another program of its own says that nobody is
 
-# For scp, under names that no shell and no glob can mistake, in a folder of the state's.
+# For scp, under names that no shell and no glob can mistake, in a directory of the state's, which each session has its
+# own of.
 
 serve_drop() { # -> a path as scp takes it
-  drop=$state/scp
+  for drop_old in "$state/scp" "$state"/scp.*; do
+    [ "$drop_old" != "$state/scp" ] && ! session_ended "${drop_old#"$state/scp."}" || rm -rf -- "$drop_old"
+  done
+  session_name
+  drop=$state/scp.$session_name
   rm -rf -- "$drop"
   mkdir -- "$drop" || refuse state "$state cannot be written"
   case $drop in
@@ -231,9 +275,15 @@ serve_take() { # FOLDER FIRST NAME...: the file FIRST in the drop becomes the fi
 
 # What a function puts into $file_part gets its place in $file_path.
 settle_all() { # FUNCTION ARGUMENT...
-  settle_said=$(first_error "$@" 4>&1)
-  [ -n "$settle_said" ] || settle_said=$(first_error settle "$file_part" "$file_path" 4>&1)
+  sweep_parts "$file_path"
+  settle_unless "$(first_error "$@" 4>&1)"
+}
+
+settle_unless() { # WHY_NOT: the first error of what came before, if there was one
+  settle_said=$1
+  [ -n "$settle_said" ] || is_late || settle_said=$(first_error settle "$file_part" "$file_path" 4>&1)
   rm -rf -- "$file_part"
+  refuse_late
   [ -z "$settle_said" ] || refuse_put "$settle_said"
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -412,6 +413,85 @@ def test_leftovers_there_go_with_the_next_upload(host, session: Session, here: P
     grow(left, ["half"])
     upload(session, here, "a")
     assert [one.name for one in (host.home / "work").iterdir()] == ["a"]
+
+
+def begin_put(session: Session, here: Path, *texts: str) -> bytes:
+    """Sends the first half of an archive, and returns the rest once the host has begun to unpack it."""
+    items = select_local([parse_upload(text) for text in texts], here).items
+    data = b"".join(transfer.archive(items, [transfer.header(one) for one in items]))
+    session.request("put", ".", str(len(data)), "")
+    session.send(data[: len(data) // 2])
+    return data[len(data) // 2 :]
+
+
+def test_two_clients_that_upload_into_one_directory_leave_each_other_alone(
+    host, session: Session, here: Path, until
+) -> None:
+    work = host.home / "work"
+    grow(here, ["a", "b"])
+    (here / "large").write_bytes(os.urandom(300_000))
+    other = placed(host)
+    rest = begin_put(session, here, "a", "large")
+    until(lambda: list(work.glob(".sshrun-part-*")))
+    upload(other, here, "b")
+    session.send(rest)
+    assert session.reply().word == "put"
+    assert contents(work) == contents(here)
+    assert not list(work.glob(".sshrun*"))
+
+
+def test_two_clients_have_each_their_own_place_for_rsync_and_scp(host, session: Session) -> None:
+    other = placed(host)
+    for request in (("rsync", "."), ("drop",)):
+        places = []
+        for one in (session, other):
+            one.request(*request)
+            places.append(os.path.join(host.home, one.reply().values))
+        assert places[0] != places[1] and all(map(os.path.isdir, places))
+    session.request("tidy", ".", "1")
+    session.request("undrop")
+    assert [session.reply().word, session.reply().word] == ["tidy", "undropped"]
+    assert [Path(place).parent.name for place in host.home.rglob("*scp.*")] == [host.state.name]
+    assert len(list((host.home / "work").glob(".sshrun*"))) == 1
+
+
+def test_what_a_client_that_was_killed_left_goes_with_the_next_upload(
+    host, session: Session, here: Path, until
+) -> None:
+    grow(here, ["a"])
+    (here / "large").write_bytes(os.urandom(300_000))
+    work = host.home / "work"
+    begin_put(session, here, "a", "large")
+    (part,) = until(lambda: list(work.glob(".sshrun-part-*")))
+    os.kill(session.child.pid, signal.SIGKILL)
+    session.child.wait(timeout=20)
+    assert part.is_dir()
+    grow(part.with_name(f"{part.name}.rsync"), ["half"])
+    grow(host.state / f"scp.{part.name.split('.', 2)[-1]}", ["half"])
+    (work / f"{part.name}0").mkdir()  # of a session whose start nobody has
+    grow(work, [".sshrun-part-elsewhere.1.1/a"])
+    other = placed(host)
+    upload(other, here, "a")
+    assert sorted(os.listdir(work)) == [".sshrun-part-elsewhere.1.1", "a"]
+
+
+def test_who_lost_the_host_to_a_force_puts_nothing_beside_the_new_job(
+    host, session: Session, here: Path, until, refusal
+) -> None:
+    work = host.home / "work"
+    grow(here, ["a"])
+    (here / "large").write_bytes(os.urandom(300_000))
+    host.claim(session, host.new_id())
+    rest = begin_put(session, here, "a", "large")
+    until(lambda: list(work.glob(".sshrun-part-*")))
+    other = placed(host)
+    host.claim(other, host.new_id(), verb="force")
+    session.send(rest)
+    assert refusal(session).word == "late"
+    assert os.listdir(work) == []
+    for request in (("folder", "."), ("rsync", ".")):
+        other.request(*request)
+        assert other.reply().word == request[0]
 
 
 def test_a_folder_that_cannot_be_made_there_is_one_clear_line(host, session: Session, here: Path) -> None:
