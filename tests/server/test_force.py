@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import signal
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from installed import Sshrun
+from moving import leftovers
 from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
 
@@ -39,6 +44,50 @@ def test_of_many_starts_at_once_exactly_one_wins(sshrun: Sshrun, host: HostSide)
 def test_thirty_clients_start_at_once_twenty_times(sshrun: Sshrun, host: HostSide) -> None:
     for _ in range(20):
         race(sshrun, host, 30)
+
+
+def scramble(sshrun: Sshrun, host: HostSide, sandbox: Sandbox, folder: Path, rounds: int) -> None:
+    """Rounds of ten starts at the same moment, into one directory: some with --force, some killed on the way."""
+    for name, size in (("small", 1000), ("large", 150_000)):
+        spec = write_spec(folder / name, 'echo "$SSHRUN_JOB" >>~/ledger; exec sleep 600', name, upload_files=["data"])
+        (spec.parent / "data").mkdir()
+        for number in range(5):
+            (spec.parent / "data" / str(number)).write_bytes(os.urandom(size // 5))
+    for number in range(rounds):
+        chance = random.Random(number)
+        clients = []
+        for client in range(10):
+            name = chance.choice(("small", "large"))
+            force = ["--force"] if client == 0 or chance.random() < 0.3 else []
+            clients.append(sshrun.start("--no-wait", *force, "train", name, cwd=folder / name))
+        killed = {client: chance.choice((signal.SIGKILL, signal.SIGTERM)) for client in chance.sample(clients[1:], 2)}
+        for client, kind in killed.items():
+            time.sleep(chance.random() / 2)
+            if client.process.poll() is None:
+                client.press(kind)
+        for client in clients:
+            finished = client.wait(120)
+            # Before Python has begun, SIGTERM is nobody's to turn into 143.
+            ends = {-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM} if client in killed else set()
+            assert finished.status in {0, 75} | ends, (number, finished)
+        eventually(lambda: not leftovers(sandbox.home))
+        began = Counter((sandbox.home / "ledger").read_text().split())
+        assert not [job for job, times in began.items() if times > 1], number
+        eventually(lambda: sum(bool(host.processes(job)) for job in host.ids()) <= 1)
+    assert sshrun("--force", "--", "true").status == 0
+
+
+def test_of_starts_that_are_killed_and_forced_each_ends_as_it_should(
+    sshrun: Sshrun, host: HostSide, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    scramble(sshrun, host, sandbox, tmp_path, 2)
+
+
+@pytest.mark.long
+def test_two_hundred_rounds_of_starts_that_are_killed_and_forced(
+    sshrun: Sshrun, host: HostSide, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    scramble(sshrun, host, sandbox, tmp_path, 200)
 
 
 def test_a_busy_host_names_its_job_and_the_ways_on(sshrun: Sshrun, host: HostSide) -> None:
