@@ -22,11 +22,18 @@ _NAMELESS = ("", ".", "..", "~")
 
 
 class Pattern(NamedTuple):
-    """What to send. `target` is None for a glob, whose paths are the same on both sides."""
+    """What to send. `target` is None for a glob, whose paths are the same on both sides.
+
+    One that `excludes` takes out what an earlier one selected. `sender` and `receiver` are the directories that its
+    relative paths begin in, "" for the one that the transfer is given.
+    """
 
     text: str
     source: str
     target: str | None = None
+    excludes: bool = False
+    sender: str = ""
+    receiver: str = ""
 
     @property
     def literal(self) -> bool:
@@ -64,15 +71,17 @@ class Pattern(NamedTuple):
         The folder is "." wherever the name can say it all; otherwise it is absolute, begins with "~" or holds "..".
         """
         if self.target is None:
-            return ".", path
+            return self.receiver or ".", path
         folder, name = os.path.split(self.target)
         if name in _NAMELESS:
             folder, name = self.target, self.path
         below = path[len(self.path) :].lstrip("/") if self.path else path
         name = f"{name}/{below}" if below else name
-        if folder.startswith(("/", "~")) or ".." in folder.split("/"):
+        if folder.startswith(("/", "~")):
             return folder, name
-        return ".", "/".join(_steps(f"{folder}/{name}"))
+        if ".." in folder.split("/"):
+            return os.path.join(self.receiver, folder), name
+        return self.receiver or ".", "/".join(_steps(f"{folder}/{name}"))
 
 
 class Item(NamedTuple):
@@ -99,11 +108,12 @@ class Item(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """`unmatched` are the patterns that nothing was found for."""
+    """`unmatched` are the patterns that nothing was found for; `excluded` is what each one that excludes took out."""
 
     items: tuple[Item, ...]
     warnings: tuple[str, ...] = ()
     unmatched: tuple[Pattern, ...] = ()
+    excluded: tuple[tuple[Pattern, tuple[Item, ...]], ...] = ()
 
 
 class Entry(NamedTuple):
@@ -134,14 +144,18 @@ class Tree(Protocol):
         """What stands in a folder; `deep` says that the folders in it will be asked for as well."""
 
 
-def parse_upload(text: str) -> Pattern:
-    """Reads an item of `upload_files`. Raises ValueError with what is wrong and what to do."""
-    return _parse(text, "LOCAL|REMOTE")
+def parse_upload(text: str, local: str = "") -> Pattern:
+    """Reads an item of `upload_files`, whose local side begins in the directory `local` where that is not the spec's.
+
+    Raises ValueError with what is wrong and what to do.
+    """
+    pattern = _parse_exclusion(text) if text.startswith("!") else _parse(text, "LOCAL|REMOTE")
+    return pattern._replace(sender=local)
 
 
-def parse_download(text: str) -> Pattern:
-    """Reads an item of `download_files`. Raises ValueError with what is wrong and what to do."""
-    return _parse(text, "REMOTE|LOCAL")
+def parse_download(text: str, local: str = "") -> Pattern:
+    """Reads an item of `download_files`, in the same way."""
+    return _parse(text, "REMOTE|LOCAL")._replace(receiver=local)
 
 
 def whole(source: str, target: str | os.PathLike[str]) -> Pattern:
@@ -159,8 +173,12 @@ def item(source: str | os.PathLike[str], name: str) -> Item:
 def select_local(patterns: Sequence[Pattern], folder: str | os.PathLike[str]) -> Selection:
     """What patterns of an upload name beneath `folder`. Where two mean the same target, the later one counts."""
 
-    here = os.path.abspath(folder)
-    bases = [os.path.normpath(os.path.join(here, os.path.expanduser(pattern.base))) for pattern in patterns]
+    bases = [
+        os.path.abspath(
+            os.path.join(folder, pattern.sender, "" if pattern.excludes else os.path.expanduser(pattern.base))
+        )
+        for pattern in patterns
+    ]
     return select(patterns, bases, [LocalTree(base) for base in bases])
 
 
@@ -169,7 +187,13 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
     items: list[Item] = []
     warnings: list[str] = []
     unmatched = []
+    excluded = []
     for pattern, base, tree in zip(patterns, bases, trees, strict=True):
+        if pattern.excludes:
+            exclusion = _Exclusion(pattern, base)
+            excluded.append((exclusion, tuple(item for item in items if exclusion.covers(item))))
+            items = [item for item in items if not exclusion.covers(item)]
+            continue
         matched = False
         for path, entry in find(tree, pattern):
             if not entry.mode:
@@ -185,7 +209,58 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
         if not matched:
             unmatched.append(pattern)
     chosen = one_for_each(items) if len(patterns) > 1 else items  # one pattern means no target twice
-    return Selection(tuple(chosen), tuple(dict.fromkeys(warnings)), tuple(unmatched))
+    for exclusion, taken in excluded:
+        if not taken and any(map(exclusion.covers, chosen)):
+            text = visible(exclusion.pattern.text)
+            warnings.append(f"{text} takes nothing out: it has to stand behind what selects its files")
+    return Selection(
+        tuple(chosen),
+        tuple(dict.fromkeys(warnings)),
+        tuple(unmatched),
+        tuple((exclusion.pattern, taken) for exclusion, taken in excluded),
+    )
+
+
+class _Exclusion:
+    """What a pattern that excludes takes out: the files that it means, and directories with all that is in them.
+
+    Judged by names alone, since what was selected is known: nothing is looked for on the disk again.
+    """
+
+    def __init__(self, pattern: Pattern, start: str) -> None:
+        self.pattern = pattern
+        source = os.path.normpath(pattern.source)
+        if source.startswith("~"):
+            start, source = os.path.expanduser("~"), source[1:]
+        elif source.startswith("/"):
+            start = "/"
+        steps = _steps(source)
+        while steps[:1] == [".."]:
+            start, steps = os.path.dirname(start), steps[1:]
+        self._start = start.rstrip("/") + "/"
+        self._parts = [(step, _matcher(step) if _magic(step) else step.__eq__) for step in steps]
+
+    def covers(self, item: Item) -> bool:
+        if not item.source.startswith(self._start):
+            return False
+        return self._match(0, _steps(item.source[len(self._start) :]), 0)
+
+    def _match(self, part: int, steps: Sequence[str], at: int) -> bool:
+        """Whether the parts from `part` on mean a beginning of the steps from `at` on."""
+        if part == len(self._parts):
+            return True
+        if at == len(steps):
+            return False
+        wildcard, matches = self._parts[part]
+        hidden = steps[at].startswith(".")
+        if wildcard == "**":
+            last = part + 1 == len(self._parts)
+            return (not last and self._match(part + 1, steps, at)) or (
+                not hidden and (last or self._match(part, steps, at + 1))
+            )
+        if hidden and not wildcard.startswith("."):
+            return False
+        return bool(matches(steps[at])) and self._match(part + 1, steps, at + 1)
 
 
 def one_for_each(items: Sequence[Item]) -> list[Item]:
@@ -241,6 +316,17 @@ def split(path: str) -> tuple[str, list[str]]:
         step for number, step in enumerate(steps) if number >= first and steps[number - 1 : number + 1] != ["**", "**"]
     ]
     return "/".join(steps[:first]), parts
+
+
+def _parse_exclusion(text: str) -> Pattern:
+    source = text[1:]
+    if not source:
+        raise ValueError("'!' takes out what an earlier pattern selected: name it behind the '!'")
+    if "\0" in source:
+        raise ValueError("holds a NUL character, which no path can")
+    if "|" in source:
+        raise ValueError(f"{text!r}: '!' and '|' do not go together; name the local side alone")
+    return Pattern(text, source, excludes=True)
 
 
 def _parse(text: str, form: str) -> Pattern:

@@ -42,16 +42,32 @@ def load_user_file() -> Layer:
 
 
 def load_project_file(folder: str) -> Layer:
-    """`[tool.sshrun]` of the nearest pyproject.toml from `folder` up; an empty layer where there is none."""
+    """`[tool.sshrun]` of the nearest pyproject.toml that has it, from `folder` up; an empty layer where none has."""
     folder = os.path.abspath(folder)
-    while not os.path.isfile(path := os.path.join(folder, "pyproject.toml")):
+    while True:
+        layer = _project_layer(os.path.join(folder, "pyproject.toml"))
+        if layer is not None:
+            return layer
         if folder == os.path.dirname(folder):
             return Layer()
         folder = os.path.dirname(folder)
+
+
+def _project_layer(path: str) -> Layer | None:
+    """The settings of one pyproject.toml; None where there is no such file, or no `[tool.sshrun]` in it."""
+    if not os.path.isfile(path):
+        return None
     text = _text(path, "project file")
     if isinstance(text, Layer):
         return text
-    return _toml_layer(text, Reader("project file", path, "tool.sshrun."), 0)
+    if "sshrun" not in text:
+        return None  # as in most projects, and reading TOML takes its time
+    reader = Reader("project file", path, "tool.sshrun.")
+    document = _toml_document(text, reader, 0)
+    if isinstance(document, Layer):
+        return document
+    table = _toml_table(document)
+    return None if table is None else _toml_layer(table, text, reader, 0)
 
 
 def load_script_block(path: str, source: str) -> Layer:
@@ -60,8 +76,21 @@ def load_script_block(path: str, source: str) -> Layer:
     if len(blocks) > 1:
         second = Origin("script block", path, blocks[1][0])
         return Layer(problems=(f"{second}: a second `# /// script` block: PEP 723 allows one",))
+    if not blocks:
+        return Layer()
+    line_before, text = blocks[0]
     reader = Reader("script block", path, "tool.sshrun.")
-    return _toml_layer(blocks[0][1], reader, blocks[0][0]) if blocks else Layer()
+    document = _toml_document(text, reader, line_before)
+    if isinstance(document, Layer):
+        return document
+    table = _toml_table(document)
+    layer = _toml_layer({} if table is None else table, text, reader, line_before)
+    if "dependencies" not in document:
+        return layer
+    of_block = Reader(reader.layer, path, "")
+    line = _key_lines(text, line_before).get(("dependencies",), 0)
+    dependencies = of_block.requirements(_toml_node(document["dependencies"], line, {}), "dependencies")
+    return layer._replace(requirements=dependencies + layer.requirements, problems=of_block.problems + layer.problems)
 
 
 def _text(path: str, layer: LayerName) -> str | Layer:
@@ -209,29 +238,27 @@ class _Written(str):
     __slots__ = ()
 
 
-def _toml_layer(text: str, reader: Reader, line_before: int) -> Layer:
-    """The settings of a TOML text whose first line is line `line_before` + 1 of the file."""
-    if "sshrun" not in text and reader.layer == "project file":
-        return Layer()
+def _toml_document(text: str, reader: Reader, line_before: int) -> dict[str, Any] | Layer:
+    """What a TOML text says whose first line is line `line_before` + 1 of the file, or a layer with what is wrong."""
     import tomllib
 
     try:
-        document = tomllib.loads(text, parse_float=_Written)
+        return tomllib.loads(text, parse_float=_Written)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = line_before + _toml_line(error, text)
         return Layer(problems=(f"{Origin(reader.layer, reader.file, line)}: is not TOML: {_toml_reason(error)}",))
+
+
+def _toml_table(document: dict[str, Any]) -> Any:
+    """What stands under `tool.sshrun`, None where nothing does."""
     tool = document.get("tool")
-    table = tool.get("sshrun", {}) if isinstance(tool, dict) else {}
+    return tool.get("sshrun") if isinstance(tool, dict) else None
+
+
+def _toml_layer(table: Any, text: str, reader: Reader, line_before: int) -> Layer:
+    """The settings of a table `tool.sshrun`; `text` is all that stands in its file."""
     lines = _key_lines(text, line_before)
-    layer = reader.read(_toml_node(table, lines.get(("tool", "sshrun"), 0), lines))
-    if "dependencies" in document and reader.layer == "script block":
-        of_block = Reader(reader.layer, reader.file, "")
-        line = lines.get(("dependencies",), 0)
-        dependencies = of_block.requirements(_toml_node(document["dependencies"], line, {}), "dependencies")
-        layer = layer._replace(
-            requirements=dependencies + layer.requirements, problems=of_block.problems + layer.problems
-        )
-    return layer
+    return reader.read(_toml_node(table, lines.get(("tool", "sshrun"), 0), lines))
 
 
 def _toml_node(

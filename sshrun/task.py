@@ -40,6 +40,7 @@ class Task(NamedTuple):
     unrun: tuple[str, ...] = ()
     spec: Spec | None = None
     uploads: tuple[paths.Item, ...] = ()
+    excluded: tuple[tuple[paths.Pattern, tuple[paths.Item, ...]], ...] = ()
     downloads: tuple[paths.Pattern, ...] = ()
     protected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -167,6 +168,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         unrun=unrun,
         spec=spec,
         uploads=files.uploads,
+        excluded=files.excluded,
         downloads=files.downloads,
         protected=(spec.path,) if spec else (),
         warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings),
@@ -258,6 +260,7 @@ class _Files(NamedTuple):
 
     uploads: tuple[paths.Item, ...] = ()
     downloads: tuple[paths.Pattern, ...] = ()
+    excluded: tuple[tuple[paths.Pattern, tuple[paths.Item, ...]], ...] = ()
     warnings: tuple[str, ...] = ()
     flaws: Layer = Layer()
 
@@ -271,27 +274,48 @@ def _files(spec: Spec, layers: Sequence[Layer], *, uploads: bool, may_lack: bool
     warnings: list[str] = []
     in_effect = layers[::-1]
     named = [entry for layer in in_effect for entry in layer.upload_files] if uploads else []
-    patterns = dict(_parsed(named, paths.parse_upload, problems))
-    selection = paths.select_local(list(patterns), spec.folder)
+    parsed = list(_parsed(named, _directory, paths.parse_upload, problems))
+    origins = dict(parsed)
+    selection = paths.select_local([pattern for pattern, _ in parsed], spec.folder)
     for pattern in selection.unmatched:
-        origin = patterns[pattern]
-        line = f"{origin}: {pattern.text!r} matches nothing in {spec.folder}"
+        origin = origins[pattern]
+        line = f"{origin}: {pattern.text!r} matches nothing in {pattern.sender or spec.folder}"
         is_wrong = origin.layer in ("spec", "script block") and not may_lack
         (problems if is_wrong else warnings).append(line)
     named = [entry for layer in in_effect for entry in layer.download_files]
-    downloads = [pattern for pattern, _ in _parsed(named, paths.parse_download, problems)]
+    downloads = [pattern for pattern, _ in _parsed(named, _writable_directory, paths.parse_download, problems)]
     # The spec always goes along, whatever else is named like it.
     itself = paths.item(spec.path, os.path.basename(spec.path))
     items = (itself, *(item for item in selection.items if (item.root, item.name) != (itself.root, itself.name)))
-    return _Files(items, tuple(downloads), (*selection.warnings, *warnings), Layer(problems=tuple(problems)))
+    return _Files(
+        items,
+        tuple(downloads),
+        selection.excluded,
+        (*selection.warnings, *warnings),
+        Layer(problems=tuple(problems)),
+    )
+
+
+def _directory(origin: Origin) -> str:
+    """Where the local side of a pattern begins: a project file's own directory, "" for the spec's."""
+    return os.path.dirname(origin.file) if origin.layer == "project file" else ""
+
+
+def _writable_directory(origin: Origin) -> str:
+    """The same for results, which come to the spec's home where the project cannot take them."""
+    directory = _directory(origin)
+    return directory if directory and os.access(directory, os.W_OK) else ""
 
 
 def _parsed(
-    entries: Sequence[Sourced[str]], parse: Callable[[str], paths.Pattern], problems: list[str]
+    entries: Sequence[Sourced[str]],
+    directory: Callable[[Origin], str],
+    parse: Callable[[str, str], paths.Pattern],
+    problems: list[str],
 ) -> Iterator[tuple[paths.Pattern, Origin]]:
     for entry in entries:
         try:
-            yield parse(entry.value), entry.origin
+            yield parse(entry.value, directory(entry.origin)), entry.origin
         except ValueError as error:
             problems.append(f"{entry.origin}: {error}")
 

@@ -25,7 +25,9 @@ def dry_run(task: Task, console: Console) -> int:
     rows = [*_login(task.settings.login), *task.settings.rows()]
     rows += [("requirements", line, Origin("default", key="runner")) for line in task.runner.requirements]
     uploads = [(item.source, _target(item), item.size) for item in task.uploads if not item.is_folder]
-    downloads = [*filter(None, (task.runner.archive,)), *(pattern.text for pattern in task.downloads)]
+    excluded = [(pattern.text, [item.size for item in items if not item.is_folder]) for pattern, items in task.excluded]
+    downloads = [(name, "") for name in filter(None, (task.runner.archive,))]
+    downloads += [(pattern.text, pattern.receiver) for pattern in task.downloads]
     logs = task.runner.logs
 
     key_width = max(len(key) for key, _, _ in rows)
@@ -35,10 +37,13 @@ def dry_run(task: Task, console: Console) -> int:
     console.data("")
     for source, target, size in uploads:
         console.data(f"upload    {visible(target)}  ({size} bytes, from {visible(source)})")
+    for name, sizes in excluded:
+        console.data(f"left out  {visible(name)}  ({files_text(len(sizes))}, {sum(sizes)} bytes)")
     console.data(f"          {files_text(len(uploads))}, {sum(size for _, _, size in uploads)} bytes")
     console.data(f"run       {visible(shlex.join(task.runner.argv))}")
-    for name in downloads:
-        console.data(f"download  {visible(name)}")
+    for name, directory in downloads:
+        place = f"  (beneath {visible(directory)})" if directory else ""
+        console.data(f"download  {visible(name)}{place}")
     if logs is not None:
         console.data(f"download  {visible(logs.there)}  (to {visible(logs.here)})")
     console.data(f"home      {visible(task.home)}")
@@ -47,8 +52,9 @@ def dry_run(task: Task, console: Console) -> int:
             "event": "dry-run",
             "settings": [{"key": key, "value": text, "origin": _as_data(origin)} for key, text, origin in rows],
             "upload": [{"from": source, "to": target, "bytes": size} for source, target, size in uploads],
+            "left_out": [{"by": name, "files": len(sizes), "bytes": sum(sizes)} for name, sizes in excluded],
             "run": list(task.runner.argv),
-            "download": downloads,
+            "download": [name for name, _ in downloads],
             "logs": {"from": logs.there, "to": logs.here} if logs is not None else None,
             "home": task.home,
         }

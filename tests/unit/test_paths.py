@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -102,6 +103,9 @@ def test_any_text_is_a_pattern_or_a_problem_in_words(text: str, parse) -> None:
         assert problem
     else:
         assert pattern.text == text
+        if pattern.excludes:
+            assert text.startswith("!") and parse is parse_upload
+            return
         assert ".." not in pattern.path.split("/")
         assert not pattern.path.startswith("/")
 
@@ -129,6 +133,73 @@ def test_refuses_what_cannot_be_meant(text: str, said: str) -> None:
     for parse in (parse_upload, parse_download):
         with pytest.raises(ValueError, match=said.replace(".", r"\.")):
             parse(text)
+
+
+@settings(max_examples=200)
+@given(trees, patterns)
+def test_an_exclusion_takes_out_what_glob_finds_and_all_beneath_it(names: set[str], pattern: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        grow(folder, names)
+        found = [os.path.normpath(path) for path in glob.glob(pattern, root_dir=folder, recursive=True)]
+        left = {path for path in selected(folder, ".") if not any(f"{path}/".startswith(f"{top}/") for top in found)}
+        assert set(selected(folder, ".", f"!{pattern}")) == left
+
+
+@pytest.mark.parametrize(
+    ("texts", "left"),
+    [
+        (["data", "!data/cache"], ["data/a.csv", "data/b.bin"]),
+        (["data", "!data/**/*.bin"], ["data/a.csv"]),
+        (["data", "!./data/", "a|data/again"], ["data/again"]),
+        (["!data/a.csv", "data/*"], ["data/a.csv", "data/b.bin"]),
+        (["data", "!data", "data/a.csv"], ["data/a.csv"]),
+        (["../far|near", "!../far/one"], ["near/two"]),
+        (["~/far|near", "!~/far/o*"], ["near/two"]),
+        (["FAR|near", "!FAR/two"], ["near/one"]),
+        (["data", "!dat"], ["data/a.csv", "data/b.bin", "data/cache/c.bin"]),
+        (["!strange", "./!strange"], ["!strange"]),
+    ],
+    ids=str,
+)
+def test_order_decides_what_an_exclusion_takes_out(
+    tmp_path: Path, home: Path, texts: list[str], left: list[str]
+) -> None:
+    work = tmp_path / "work"
+    grow(work, {"data/a.csv", "data/b.bin", "data/cache/c.bin", "a", "!strange"})
+    for far in (tmp_path / "far", home / "far"):
+        grow(far, {"one", "two"})
+    texts = [text.replace("FAR", str(tmp_path / "far")) for text in texts]
+    assert sorted(selected(work, *texts)) == left
+
+
+def test_an_exclusion_tells_what_it_took_and_that_it_came_too_early(tmp_path: Path) -> None:
+    grow(tmp_path, {"d/a", "d/b"})
+    texts = ["!d/b", "d", "!d/a", "!e"]
+    selection = select_local([parse_upload(text) for text in texts], tmp_path)
+    took = {pattern.text: [item.name for item in items] for pattern, items in selection.excluded}
+    assert took == {"!d/b": [], "!d/a": ["d/a"], "!e": []}
+    assert selection.warnings == ("!d/b takes nothing out: it has to stand behind what selects its files",)
+    assert selection.unmatched == ()
+
+
+@pytest.mark.parametrize("text", ["!", "!a|b", "!a\0b"])
+def test_an_exclusion_is_one_name_or_pattern(text: str) -> None:
+    with pytest.raises(ValueError, match=r"'!'|NUL"):
+        parse_upload(text)
+
+
+def test_the_local_side_may_begin_in_a_directory_of_its_own(tmp_path: Path) -> None:
+    project, spec = tmp_path / "pro[j]ect", tmp_path / "pro[j]ect" / "src"
+    grow(project, {"data/a", "data/b", "out/c"})
+    grow(spec, {"data/wrong"})
+    texts = ["data", "!data/b", "out/c|x/", "../pro[j]ect/out|far"]
+    chosen = select_local([parse_upload(text, str(project)) for text in texts], spec).items
+    assert sorted(item.name for item in chosen if not item.is_folder) == ["data/a", "far/c", "x/c"]
+    placed = [parse_download(text, str(project)).place("r/m.json") for text in ("r/*", "r|s", "r|../t", "r|/u")]
+    assert placed == [
+        (str(project), "r/m.json"), (str(project), "s/m.json"), (f"{project}/..", "t/m.json"), ("/", "u/m.json"),
+    ]  # fmt: skip
 
 
 def test_a_refusal_says_which_side_is_which() -> None:

@@ -15,15 +15,18 @@ def project(folder: Path, text: str) -> Layer:
     return load_project_file(str(folder))
 
 
-def test_the_nearest_file_from_the_folder_up_counts(tmp_path: Path) -> None:
+def test_the_nearest_file_that_has_the_table_counts(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     project(tmp_path, "[tool.sshrun]\nremote_dir = 'far'\n")
     assert str(load_project_file(str(inner)).remote_dir) == "far"
     project(tmp_path / "a", "[tool.sshrun]\nremote_dir = 'near'\n")
     assert str(load_project_file(str(inner)).remote_dir) == "near"
-    project(inner, "[tool.other]\nx = 1\n")
-    assert load_project_file(str(inner)) == Layer()
+    for text in ("[tool.other]\nx = 1\n", "[project]\nname = 'sshrun-extras'\n", "tool = 'sshrun'\n"):
+        project(inner, text)
+        assert str(load_project_file(str(inner)).remote_dir) == "near", "one without the table hides nothing"
+    assert project(inner, "[tool.sshrun]\n") == Layer(), "an empty table is one"
+    assert project(inner, "[tool.sshrun\n").problems
 
 
 def test_keys_have_types_origins_and_what_is_written(tmp_path: Path) -> None:

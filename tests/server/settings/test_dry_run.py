@@ -97,6 +97,21 @@ def test_the_same_comes_as_data(laid: Desk) -> None:
     assert_nobody_came(laid)
 
 
+def test_what_is_left_out_is_shown_and_files_of_the_project_are_its_own(laid: Desk) -> None:
+    laid.write("pyproject.toml", '[tool.sshrun]\nupload_files = ["data", "!data/s*"]\ndownload_files = ["out/*.txt"]\n')
+    laid.write("src/deep/pyproject.toml", '[project]\nname = "hides-nothing"\n')
+    laid.write("src/deep/fit.py", "print()\n")
+    finished = laid("-h", "alias", "--dry-run", "run", "src/deep/fit.py")
+    text = finished.stdout.decode()
+    assert f"upload    data/one.csv  (5 bytes, from {laid.folder}/data/one.csv)\n" in text
+    assert "left out  !data/s*  (1 file, 3 bytes)\n" in text
+    assert f"download  out/*.txt  (beneath {laid.folder})\n" in text
+    assert "two.csv" not in text and not finished.stderr
+    data = json.loads(laid("-h", "alias", "--json", "--dry-run", "run", "src/deep/fit.py").stdout)
+    assert data["left_out"] == [{"by": "!data/s*", "files": 1, "bytes": 3}]
+    assert_nobody_came(laid)
+
+
 def test_options_are_a_place_too(laid: Desk) -> None:
     words = laid.words
     options = ["-h", f"{words['jane']}@alias/there", "-p", words["far"], "-i", words["silver"]]
