@@ -35,6 +35,7 @@ class Arguments(NamedTuple):
     quiet: bool = False
     help: bool = False
     version: bool = False
+    env: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
 
 
@@ -43,6 +44,7 @@ WITH_VALUE = {
     "-h": "host", "--host": "host",
     "-p": "port", "--port": "port",
     "-i": "identity", "--identity_file": "identity", "--identity-file": "identity",
+    "--env": "env",
 }  # fmt: skip
 FLAGS: dict[str, tuple[str, bool]] = {
     "--wait": ("wait", True),
@@ -61,6 +63,7 @@ FLAGS: dict[str, tuple[str, bool]] = {
     "--help": ("help", True),
     "--version": ("version", True),
 }
+REPEATABLE = ("env",)  # keys
 OPTIONS = (*WITH_VALUE, *FLAGS)
 # Options of `mltk ssh` that are not ours, and what does the same here.
 REFUSED = {"--password": "log in with a key: sshrun ssh-keygen NAME"}
@@ -143,14 +146,21 @@ def _ours(word: str, words: list[str], found: dict[str, object]) -> bool:
     if name in FLAGS and equals:
         raise UsageError(f"{name} takes no value", "see: sshrun --help")
     if equals and name in WITH_VALUE and name.startswith("--"):
-        found[WITH_VALUE[name]] = value
+        _take_value(WITH_VALUE[name], value, found)
         return True
     if word in WITH_VALUE:
         if not words:
             raise UsageError(f"{word} needs a value", "see: sshrun --help")
-        found[WITH_VALUE[word]] = words.pop(0)
+        _take_value(WITH_VALUE[word], words.pop(0), found)
         return True
     return False
+
+
+def _take_value(key: str, value: str, found: dict[str, object]) -> None:
+    if key in REPEATABLE:
+        found[key] = (*found.get(key, ()), value)  # type: ignore[misc]
+    else:
+        found[key] = value
 
 
 def _verb_option(verb: str, word: str, words: list[str], rest: list[str]) -> None:

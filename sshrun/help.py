@@ -25,6 +25,7 @@ Train a model, or run any long job, on another machine over plain SSH; the resul
       --wait (default), --no-wait             follow the job to its end, or leave once the host holds it
       --resume                                attach to the job that is there
       --force                                 stop and discard the job that is there, then start
+      --env NAME                              pass a variable of the local environment on to the job; repeatable
       --clean                                 remove the model's old archive and logs here, once the job is there
       --sandbox                               use a throwaway SSH server on this machine
       --dry-run                               say what would be done; connect to nothing

@@ -48,6 +48,9 @@ class SshMixin:
     ssh_environment: list[str] | dict[str, Any] = _default(list)
     """Variables of the job: `["NAME=value"]` or `{"NAME": "value"}`. Nothing in a value is expanded."""
 
+    ssh_pass_environment: list[str] = _default(list)
+    """Variables of the local environment that the job gets: names, or patterns such as `"WANDB_*"`."""
+
     ssh_upload_files: list[str] = _default(list)
     """Files and folders to send: `"dataset/**/*.csv"`, or `"LOCAL|REMOTE"`. The spec itself always goes along."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sshrun.errors import UsageError
 from sshrun.host import Login, Target, identity_option, parse_port, parse_target
+from sshrun.pass_environment import SHELL_NAMES, is_pattern
 from sshrun.settings import Options, Settings, merge
 from sshrun.settings_files import load_project_file, load_user_file
 from sshrun.sources import Origin, Sourced
@@ -34,6 +35,7 @@ def options(arguments: Arguments, sandbox: Sandbox | None) -> Options:
         target=target,
         port=_port(arguments.port),
         identity=identity_option(arguments.identity) if arguments.identity is not None else None,
+        env=tuple(_name(name) for name in arguments.env),
     )
 
 
@@ -41,6 +43,21 @@ def sandbox_login(sandbox: Sandbox) -> Login:
     """The way into a sandbox, whatever the files say."""
     origin = Origin("option", key="--sandbox")
     return Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
+
+
+def _name(name: str) -> str:
+    """A variable to pass on, or a pattern. Raises UsageError, without the value of who typed one."""
+    if "=" in name:
+        raise UsageError(
+            "--env takes the name of a local variable, and no value, which others could read in the list of processes",
+            "values go in environment, in a settings file",
+        )
+    letters = "_" + name.translate(dict.fromkeys(map(ord, "*?[]!-"))) if is_pattern(name) else name
+    if name in SHELL_NAMES or not (letters.isascii() and letters.isidentifier()):
+        raise UsageError(
+            f"--env {name}: no variable of this name can be passed on", "an --env of the command's own goes after --"
+        )
+    return name
 
 
 def _port(text: str | None) -> int | None:

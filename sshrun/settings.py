@@ -5,11 +5,13 @@ Every file gives one `Layer` (see settings_reader); `merge` puts the layers toge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sshrun.errors import SettingsError
 from sshrun.host import Connection, Login, Target
+from sshrun.pass_environment import is_pattern, matching
 from sshrun.sources import Origin, Sourced, Value
 
 Texts = tuple[Sourced[str], ...]
@@ -18,22 +20,24 @@ _DEFAULT = Origin("default")
 
 
 class Variable(NamedTuple):
-    """One variable of the job's environment. Its value never shows in a repr."""
+    """One variable of the job's environment. Its value never shows in a repr. `bare` is one named without a value."""
 
     name: str
     value: str
     origin: Origin
+    bare: bool = False
 
     def __repr__(self) -> str:
         return f"{self.name}=***"
 
 
 class Options(NamedTuple):
-    """What the command line says. `identity` is an absolute path."""
+    """What the command line says. `identity` is an absolute path; `env` names variables to pass on."""
 
     target: Target | None = None
     port: int | None = None
     identity: str | None = None
+    env: tuple[str, ...] = ()
 
 
 class Layer(NamedTuple):
@@ -59,6 +63,7 @@ class Layer(NamedTuple):
     transfer: Sourced[str] | None = None
     config_path: Sourced[str] | None = None
     connection: Connection = Connection()
+    pass_environment: Texts = ()
     model_paths: Texts = ()
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -86,6 +91,7 @@ class Settings(NamedTuple):
     wheels: Sourced[bool] = Sourced(False, _DEFAULT)
     compress: Sourced[bool] | None = None
     transfer: Sourced[str] | None = None
+    pass_environment: Texts = ()
     warnings: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str, Origin]]:
@@ -100,7 +106,14 @@ class Settings(NamedTuple):
                 yield key, text, setting.origin
         for variable in self.environment:
             yield "environment", str(variable), variable.origin
-        for key in ("upload_files", "startup_cmds", "download_files", "shutdown_cmds", "requirements"):
+        for key in (
+            "upload_files",
+            "startup_cmds",
+            "download_files",
+            "shutdown_cmds",
+            "requirements",
+            "pass_environment",
+        ):
             items: Texts = getattr(self, key)
             for item in items:
                 yield key, _without_password(item.value) if key == "requirements" else item.value, item.origin
@@ -113,11 +126,12 @@ def merge(options: Options, layers: Sequence[Layer]) -> Settings:
     """
     _refuse_problems(layers)
     in_effect = tuple(reversed(layers))
+    environment, notes = _environment(options, layers, os.environ)
     return Settings(
         login=_login(options, layers[-1]),
         remote_dir=_remote_dir(options, layers),
         create_venv=_first([layer.create_venv for layer in layers]) or Sourced(True, _DEFAULT),
-        environment=_environment(layers),
+        environment=environment,
         upload_files=tuple(item for layer in in_effect for item in layer.upload_files),
         startup_cmds=tuple(item for layer in in_effect for item in layer.startup_cmds),
         download_files=tuple(item for layer in in_effect for item in layer.download_files),
@@ -129,7 +143,8 @@ def merge(options: Options, layers: Sequence[Layer]) -> Settings:
         wheels=_first([layer.wheels for layer in layers]) or Sourced(False, _DEFAULT),
         compress=_first([layer.compress for layer in layers]),
         transfer=_first([layer.transfer for layer in layers]),
-        warnings=_warnings(layers),
+        pass_environment=tuple(item for layer in in_effect for item in layer.pass_environment),
+        warnings=(*_warnings(layers), *notes),
     )
 
 
@@ -139,12 +154,13 @@ def merge_for_program(options: Options, layers: Sequence[Layer]) -> Settings:
     A virtual environment is made only where the user file, the last of `layers`, says so. Raises SettingsError.
     """
     _refuse_problems(layers)
+    environment, notes = _environment(options, layers, os.environ)
     return Settings(
         login=_login(options, layers[-1]),
         remote_dir=_remote_dir(options, layers),
         create_venv=layers[-1].create_venv or Sourced(False, _DEFAULT),
-        environment=_environment(layers),
-        warnings=_warnings(layers),
+        environment=environment,
+        warnings=(*_warnings(layers), *notes),
     )
 
 
@@ -192,9 +208,36 @@ def _remote_dir(options: Options, layers: Sequence[Layer]) -> Sourced[str]:
     return _first([layer.remote_dir for layer in layers]) or Sourced(".", _DEFAULT)
 
 
-def _environment(layers: Sequence[Layer]) -> tuple[Variable, ...]:
-    variables: dict[str, Variable] = {}
-    for layer in reversed(layers):
-        for variable in layer.environment:
-            variables[variable.name] = variable
-    return tuple(variables.values())
+def _environment(
+    options: Options, layers: Sequence[Layer], local: Mapping[str, str]
+) -> tuple[tuple[Variable, ...], list[str]]:
+    """The job's variables, and notes about them.
+
+    A value of `environment` beats what `pass_environment` passes on from `local`, in whichever files they stand; --env
+    beats both. A name without a value holds the place of nothing but the empty text.
+    """
+    variables = {variable.name: variable for layer in reversed(layers) for variable in layer.environment}
+    notes: list[str] = []
+    for item in [item for layer in reversed(layers) for item in layer.pass_environment]:
+        for name in matching(item.value, local):
+            if name not in variables or variables[name].bare:
+                variables[name] = Variable(name, local[name], item.origin)
+        if item.value not in local and item.value not in variables and not is_pattern(item.value):
+            notes.append(_not_set(item.origin, item.value))
+    for name in options.env:
+        origin = Origin("option", key="--env")
+        for match in matching(name, local):
+            variables[match] = Variable(match, local[match], origin)
+        if name not in local and not is_pattern(name):
+            notes.append(_not_set(origin, name))
+    for variable in variables.values():
+        if variable.bare and variable.name in local:
+            notes.append(
+                f"{variable.origin}: {variable.name} has no value there and reaches the job empty; "
+                f"to pass on the one that is set here: pass_environment: [{variable.name}]"
+            )
+    return tuple(variables.values()), notes
+
+
+def _not_set(origin: Origin, name: str) -> str:
+    return f"{origin}: {name} is not set here, and the job does not get it"

@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from sshrun.command_template import for_a_shell, shell_syntax
 from sshrun.host import Connection, configured_user_flaw, host_flaw, parse_port, path_flaw, remote_folder
+from sshrun.pass_environment import SHELL_NAMES
 from sshrun.settings import Layer, Texts, Variable
 from sshrun.sources import LayerName, Origin, Sourced
 from sshrun.spelling import nearest
 
 Kind = Literal["text", "number", "boolean", "nothing", "list", "mapping"]
 
-LISTS = ("upload_files", "startup_cmds", "download_files", "shutdown_cmds", "requirements")
+LISTS = ("upload_files", "startup_cmds", "download_files", "shutdown_cmds", "requirements", "pass_environment")
 SCALARS = ("remote_dir", "create_venv", "archive", "command", "python", "wheels", "compress", "transfer")
 KEYS = ("environment", *LISTS, *SCALARS)
 USER_KEYS = ("config_path", "connection")
@@ -47,17 +49,6 @@ UNUSED_CONNECTION_KEYS = {
     "auth_strategy": _SSH_CONFIG.format("PreferredAuthentications"),
     "transport_factory": "remove it",
 }
-
-# bash(1), "Shell Variables": what is exported under these names stays what bash makes of it, or is refused. `_` is
-# every shell's, and SSHRUN_JOB is how processes of the job are known.
-SHELL_NAMES = frozenset(
-    (
-        *("BASHOPTS", "BASHPID", "BASH_ALIASES", "BASH_ARGC", "BASH_ARGV", "BASH_CMDS", "BASH_COMMAND", "BASH_LINENO"),
-        *("BASH_SOURCE", "BASH_SUBSHELL", "BASH_VERSINFO", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID"),
-        *("FUNCNAME", "GROUPS", "HISTCMD", "LINENO", "OPTIND", "PIPESTATUS", "PPID", "RANDOM", "SECONDS"),
-        *("SHELLOPTS", "SHLVL", "SRANDOM", "UID", "_", "SSHRUN_JOB"),
-    )
-)
 
 # What pip would look for on the host.
 _PIP_OPTIONS = {
@@ -110,8 +101,9 @@ class Reader:
             download_files=self._texts(get("download_files"), "download_files"),
             shutdown_cmds=self._texts(get("shutdown_cmds"), "shutdown_cmds"),
             requirements=self.requirements(get("requirements"), "requirements"),
+            pass_environment=self._names(get("pass_environment")),
             archive=self._archive(get("archive")),
-            command=self._text(get("command"), "command"),
+            command=self._command(get("command")),
             python=self._line(get("python"), "python"),
             wheels=self._flag(get("wheels"), "wheels"),
             compress=self._flag(get("compress"), "compress"),
@@ -201,6 +193,14 @@ class Reader:
             return None
         return text
 
+    def _command(self, node: Node | None) -> Sourced[str] | None:
+        text = self._text(node, "command")
+        if text and (syntax := shell_syntax(text.value)):
+            advice = f"write {for_a_shell(text.value)}, or quote it where it is meant literally"
+            self.problem(text.origin.line, "command", f"no shell reads it, and {syntax} is for one: {advice}")
+            return None
+        return text
+
     def _folder(self, node: Node | None, key: str) -> Sourced[str] | None:
         text = self._text(node, key)
         if text and path_flaw(text.value):
@@ -224,6 +224,18 @@ class Reader:
             return ()
         texts = (self._text(item, f"{key}[{index}]") for index, item in enumerate(node.items))
         return tuple(text for text in texts if text)
+
+    def _names(self, node: Node | None) -> Texts:
+        names = self._texts(node, "pass_environment")
+        for name in names:
+            key = name.origin.key.removeprefix(self.prefix)
+            if "=" in name.value:  # which is not shown: a value may be a secret
+                self.problem(name.origin.line, key, "holds names alone, such as HF_TOKEN; a value goes in environment")
+            elif name.value in SHELL_NAMES:
+                self.problem(
+                    name.origin.line, key, f"{name.value} is set by the shell itself on the host: leave it out"
+                )
+        return names
 
     def requirements(self, node: Node | None, key: str) -> Texts:
         """Lines for pip, each `-r FILE` (relative to the file it stands in) replaced by what FILE holds."""
@@ -283,8 +295,8 @@ class Reader:
                 if item.kind in ("list", "mapping"):
                     self.problem(item.line, key, f"NAME=value is needed, not {_described(item)}")
                 elif not _is_unset(item):
-                    name, _, value = item.text.partition("=")
-                    self._add_variable(variables, name, _unquoted(value), item.line, key)
+                    name, equals, value = item.text.partition("=")
+                    self._add_variable(variables, name, _unquoted(value) if equals else None, item.line, key)
         elif node.kind == "mapping":
             seen: set[str] = set()
             for name, item in node.entries:
@@ -295,17 +307,19 @@ class Reader:
                 if item.kind in ("list", "mapping"):
                     self.problem(item.line, key, f"a text, a number or a boolean is needed, not {_described(item)}")
                 else:
-                    self._add_variable(variables, name, "" if item.kind == "nothing" else item.text, item.line, key)
+                    self._add_variable(variables, name, None if item.kind == "nothing" else item.text, item.line, key)
         else:
             self.problem(node.line, "environment", f"a list of NAME=value is needed, not {_described(node)}")
         return tuple(variables)
 
-    def _add_variable(self, variables: list[Variable], name: str, value: str, line: int, key: str) -> None:
+    def _add_variable(self, variables: list[Variable], name: str, value: str | None, line: int, key: str) -> None:
         # Neither the value nor a name that is none is shown: it may be a secret that went astray.
         if not (name.isascii() and name.isidentifier()):
             self.problem(line, key.partition(".")[0], "a name is letters, digits and _, as in NAME=value")
         elif name in SHELL_NAMES:
             self.problem(line, key, f"{name} is set by the shell itself on the host: choose another name")
+        elif value is None:
+            variables.append(Variable(name, "", self._origin(line, key), bare=True))
         elif "\0" in value:
             self.problem(line, key, f"the value of {name} holds a NUL")
         else:

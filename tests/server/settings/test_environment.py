@@ -139,3 +139,60 @@ def test_any_value_arrives_and_none_is_carried_out(desk: Desk, wanted: dict[str,
     assert saw(desk).items() >= wanted.items()
     assert not list(desk.world.accounts["joe"].home.rglob("canary"))
     assert not (desk.folder / "canary").exists()
+
+
+def test_variables_of_this_machine_are_passed_on_by_name_and_by_pattern(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = {"HF_TOKEN": "it's $HOME\nso", "WANDB_KEY": "w", "WANDB_MODE": "", "TYPED": "t", "VALUE": "local"}
+    for name, value in {**passed, "STAYS": "s", "wandb_x": "x"}.items():
+        monkeypatch.setenv(name, value)
+    desk.log_in_as(environment=["VALUE=file"], pass_environment=["HF_TOKEN", "WANDB_*", "VALUE", "NOWHERE"])
+    found = saw(desk, "--env", "TYPED", "--env=HF_*")
+    assert found.items() >= (passed | {"VALUE": "file"}).items(), "a value that was written counts"
+    assert not {"STAYS", "wandb_x", "NOWHERE"} & found.keys()
+    finished = desk("--env", "VALUE", *SHOW)
+    assert b"VALUE=local\0" in finished.stdout, "what is typed counts most"
+    assert "pass_environment[3]: NOWHERE is not set here" in finished.stderr
+
+
+def test_a_pattern_passes_on_nothing_that_tells_of_this_machine(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PATH", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "UID", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, f"{os.environ.get(name, '')}:/of/this/machine")
+    desk.log_in_as(pass_environment=["*"])
+    assert not [value for value in saw(desk).values() if "/of/this/machine" in value]
+
+
+def test_a_spec_passes_variables_on_and_none_shows_its_value(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hunter2")
+    desk.write("fit.py", 'class M: pass\nm = M()\nm.ssh_pass_environment = ["HF_*"]\n')
+    desk.log_in_as(create_venv=False, command="sh -c 'test \"$HF_TOKEN\" = hunter2'")
+    for words in (("--dry-run",), ("--json", "--dry-run"), ("-v",)):
+        finished = desk(*words, "run", "fit.py")
+        assert "hunter2" not in finished.stdout.decode().replace("= hunter2", "") + finished.stderr
+    assert b"HF_TOKEN=***" in desk("--dry-run", "run", "fit.py").stdout
+
+
+def test_a_name_without_value_that_is_set_here_is_noted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hunter2")
+    for environment in (["HF_TOKEN"], {"HF_TOKEN": None}):
+        desk.log_in_as(environment=environment)
+        finished = desk(*SHOW)
+        assert b"HF_TOKEN=\0" in finished.stdout
+        assert "reaches the job empty" in finished.stderr and "pass_environment: [HF_TOKEN]" in finished.stderr
+        desk.log_in_as(environment=environment, pass_environment=["HF_TOKEN"])
+        finished = desk(*SHOW)
+        assert b"HF_TOKEN=hunter2\0" in finished.stdout and finished.stderr.count("warning") == 0
+    desk.log_in_as(environment=["HF_TOKEN="])
+    assert "reaches the job empty" not in desk(*SHOW).stderr, "that is what was written"
+
+
+@pytest.mark.parametrize("word", ["TOKEN=hunter2", "CartPole-v1", "UID", ""])
+def test_what_cannot_be_passed_on_is_an_error_before_anything_connects(desk: Desk, word: str) -> None:
+    desk.log_in_as()
+    finished = desk("--env", word, *SHOW, status=2)
+    assert "hunter2" not in finished.stderr and finished.stderr.count("\n") == 1
+    desk.log_in_as(pass_environment=["TOKEN=hunter2", "UID"])
+    finished = desk(*SHOW, status=2)
+    assert "hunter2" not in finished.stderr and finished.stderr.count("\n") == 2
+    assert desk.world.entries() == []
