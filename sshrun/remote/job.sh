@@ -2,11 +2,15 @@
 # shell's place, the command itself, so that its exit code and its signals are nobody else's.
 
 job() { # FOLDER
-  mark "$1/entered"
   exec >&3 2>&1 3>&- # what the profile printed before this is no part of the log
   # A function of ours must not stand before a program of that name once the user's commands begin.
   job_functions=
-  [ ! -s "$1/startup" ] || job_functions=$(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$1/sshrun.sh" | tr '\n' ' ')
+  if [ -s "$1/startup" ]; then
+    job_functions=$(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$1/sshrun.sh" | tr '\n' ' ')
+    # In a file that is read by ".", so that a "return" ends the one command that says it, and not the function around.
+    # shellcheck disable=SC2016 # that file's own
+    (umask 077 && echo 'eval "$job_line"' >"$1/startup.sh")
+  fi
   enter_job "$1"
   phase environment
   prepare_environment "$1" || exit
@@ -38,7 +42,8 @@ job_startup() {
     job_number=$((job_number + 1))
     printf 'startup %s\n' "$job_number" >>"$job_folder/phase"
     # Shell text of the user's own; what it exports stays. No "||" behind it, under which "set -e" does nothing.
-    eval "$job_line" </dev/null
+    # shellcheck disable=SC1091 # made above
+    . "$job_folder/startup.sh" </dev/null
     job_status=$?
     [ "$job_status" -eq 0 ] || exit "$job_status"
   done
@@ -48,6 +53,7 @@ job_startup() {
     /bin/sh -c "printf '%s\n' \"\${$job_line-}\"" >>"$job_folder/variable"
   fi
   printf 'running\n' >>"$job_folder/phase"
+  printf '' >|"$job_folder/unbegun" # also under a noclobber of a startup command's
 }
 
 phase() { printf '%s\n' "$*" >>"$job_folder/phase"; }
@@ -92,7 +98,7 @@ export_defaults() {
 
 # The shutdown commands, detached like the job itself: a laptop that closes between two of them stops none.
 shutdown() { # FOLDER/shutdown
-  mark "$1/entered"
+  mark "$1/unbegun"
   exec >&3 2>&1 3>&-
   enter_job "${1%/*}"
   activate_environment

@@ -8,7 +8,8 @@
 #     log rc.N        what the job printed; how it ended
 #     wake            always empty: who follows the log is told by it that there is news
 #     environment command startup requirements folder umask     what to do, one escaped value a line
-#     phase entered started ended archive.before facts           what to tell
+#     phase unbegun started ended archive.before facts           what to tell
+#     startup.sh      evaluates a startup command
 #     retrieved forced discarded discarded_by held shutdown/     what came after
 
 # Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).
@@ -31,15 +32,17 @@ supervise() { # FOLDER MODE ID
   exec >/dev/null 2>&1 </dev/null # from here the starter goes on; and the shell's own "Terminated" is not for the log
   rm -f "id.$$"
   date +%s >started
-  echo no >entered # emptied by the job, which a full disk does not prevent
+  echo yes >unbegun # emptied when the command begins, which a full disk does not prevent
   SSHRUN_JOB=$3 # how stop knows what belongs to the job
   export SSHRUN_JOB
   forget_connection
   # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
   login_shell "$1/sshrun.sh" "$2" "$1" 3>>log 8>&-
   supervise_code=$?
-  # A profile that ends, or becomes another shell, has run no job: that is no success.
-  [ "$supervise_code" -ne 0 ] || [ ! -s entered ] || supervise_code=1
+  [ "$supervise_code" -ne 0 ] || [ ! -s unbegun ] || {
+    supervise_code=1
+    note_unbegun "$1"
+  }
   # A stop that comes now may take a program of ours for one of the job's, and end it: then it is started once more.
   for _ in 1 2 3 4 5 6 7 8 9; do date +%s >ended && break; done
   # Made beforehand, so that on a full disk a rename is all that is needed.
@@ -47,6 +50,18 @@ supervise() { # FOLDER MODE ID
     mv rc.pending "rc.$supervise_code"
     [ -e rc.pending ] || break
   done
+}
+
+# A shell that ended well before the command began has run no job: that is no success. A start file or a startup command
+# said "exit 0", or made another program of the shell ("exec").
+note_unbegun() { # FOLDER
+  job_folder=$1
+  job_phase "$1"
+  case $job_phase in
+  startup*) note_who="startup command ${job_phase#startup }" ;;
+  *) note_who="a start file of the login shell" ;;
+  esac
+  note "$note_who ended the shell (exit 0) before the command began: that is a failure, exit 1"
 }
 
 # The sockets and the terminal that sshd names end with the connection, and the job goes on. Before the login shell:

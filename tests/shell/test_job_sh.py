@@ -142,7 +142,40 @@ def test_profile_may_go_to_another_folder(host) -> None:
 @pytest.mark.parametrize("end", ["exit 0", "exec true"])
 def test_profile_that_lets_no_job_run_is_no_success(host, end) -> None:
     _profile(host, f"{end}\n")
-    assert host.sh("echo ran").code == "1"
+    ended = host.sh("echo ran")
+    assert ended.code == "1"
+    assert ended.notes.startswith("a start file of the login shell ended the shell (exit 0)")
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exec true", ". ./ends", "trap 'exit 0' EXIT; exit 7"])
+def test_startup_command_that_ends_the_shell_well_is_no_success(host, end) -> None:
+    (host.home / "work").mkdir()
+    (host.home / "work" / "ends").write_text("exit 0\n")
+    ended = host.sh("echo ran", startup=["true", end])
+    assert (ended.code, ended.log) == ("1", b"")
+    assert ended.notes == (
+        "startup command 2 ended the shell (exit 0) before the command began: that is a failure, exit 1\n"
+    )
+    assert ended.facts[-2:] == ["startup", "2"]
+
+
+def test_end_of_the_shell_in_the_making_of_the_environment_is_no_success(host) -> None:
+    """A start file may leave a trap that makes any end of the shell a good one."""
+    _profile(host, "trap 'exit 0' EXIT\n")
+    ended = host.sh("echo ran", files={"venv": ["no-such-python"], "requirements": []})
+    assert (ended.code, ended.log) == ("1", b"")
+
+
+def test_command_that_begins_has_its_own_exit_code_whatever_a_startup_command_left_set(host) -> None:
+    ended = host.sh("echo ran", startup=["set -C", "trap 'exit 9' EXIT"])
+    assert (ended.code, ended.log, ended.notes) == ("0", b"ran\n", "")
+
+
+def test_return_ends_the_one_startup_command_that_says_it(host) -> None:
+    ended = host.sh("echo ran", startup=["echo one; return 0; echo never", "echo two"])
+    assert (ended.code, ended.log) == ("0", b"one\ntwo\nran\n")
+    ended = host.sh("echo ran", startup=["return 6", "echo two"])
+    assert (ended.code, ended.log) == ("6", b"")
 
 
 @pytest.mark.parametrize("left", ["set -C", "set -eu", "set -f", "set -a", "IFS=:"])
