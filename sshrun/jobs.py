@@ -310,7 +310,7 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
         yield Retrieved((path,), f"home: {os.path.basename(path) if home.owned else archive.name}")
     elif archive.state == "new":
         wanted.insert(0, whole(archive.name, home.home / Path(archive.name).name))
-    elif archive.state == "same":
+    elif archive.state == "same" and not home.archive_sent:
         yield Said("archive", f"{archive.name} there is from an earlier run: left alone")
 
     def step(session: Session) -> Steps[list[str]]:
@@ -427,6 +427,7 @@ def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[
         raise TransferFailed(
             f"{error.message}; {how}, its results are safe on {link.host}", "sshrun --resume"
         ) from error
+    _copy_log(record, job, home)
     if missing and job.code == 0 and "held" not in job.marks:
         yield from hold(link, job.id)
         raise TransferFailed(
@@ -435,6 +436,16 @@ def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[
         )
     yield from _part(link, job, archive, home, record)
     return outcome(link.host, job.id, job.code)
+
+
+def _copy_log(record: Record, job: Job, home: Homecoming) -> None:
+    """What the command printed, to where its runner's logs are, as far as this client has all of it."""
+    path = home.log_copy
+    is_free = home.owned is None or home.owned(path) or not os.path.lexists(path)
+    if path and is_free and job.phase == "running" and record.log_size >= job.log_size:
+        record.copy_log(path)
+        if home.owned is not None:
+            record.note_downloads((path,))
 
 
 def outcome(host: str, job_id: str, code: int | None) -> int:

@@ -17,6 +17,9 @@ from sshrun.spec_source import SpecSource, read_source
 from sshrun.spelling import nearest
 
 TEST_SUFFIX = "-test"  # of a model's name: mltk's way to ask for its test mode
+# What MLTK's commands take for a model besides its specification; an archive holds that, too.
+ARCHIVE_SUFFIX = ".mltk.zip"
+MODEL_FILES = (ARCHIVE_SUFFIX, ".tflite", ".h5")
 STUB_SECONDS = 10.0  # for a spec that is run with stubs, which takes some hundredths of a second
 _NOTES = 5  # lines about what a missing module may have made of a value
 _IMPORTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spec_import.py")
@@ -25,7 +28,7 @@ _FAILED = "-v shows all of it; --import-spec runs the script here with its real 
 
 
 class Spec(NamedTuple):
-    """A model specification (a plain script with `run`), read but not run.
+    """A model specification (a plain script with `run`, or a file with a trained model), read but not run.
 
     `path` is absolute; `folder` holds it; `home` is where results come to: `folder`, or the current folder where that
     is not writable (a line in `warnings` says so). `layers` stand strongest first: attributes, script block, project
@@ -45,10 +48,17 @@ class Spec(NamedTuple):
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_model_file(self) -> bool:
+        return self.path.endswith(MODEL_FILES)
+
 
 def find_spec(model: str, model_paths: Sequence[Sourced[str]] = ()) -> str:
-    """The absolute path of a model's spec, by name or by path; `NAME-test` finds NAME. Raises UsageError."""
-    if os.sep in model or model.endswith(".py"):
+    """The absolute path of a model's spec, by name or by path; `NAME-test` finds NAME. Raises UsageError.
+
+    Or of a file with a trained model, by its path.
+    """
+    if os.sep in model or model.endswith((".py", *MODEL_FILES)):
         return _existing_script(model)
     folders: list[str] = []
     for name in dict.fromkeys((model, model.removesuffix(TEST_SUFFIX))):
@@ -74,8 +84,7 @@ def find_script(path: str) -> str:
 def read_spec(path: str) -> Spec:
     """Reads a spec from its syntax tree. Raises SettingsError where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            text = file.read()
+        text = _source_of_model(path) if path.endswith(MODEL_FILES) else _content(path)
         source = read_source(text, os.path.basename(path))
     except SyntaxError as error:
         raise SettingsError([f"{Origin('spec', path, error.lineno or 0)}: is not Python: {error.msg}"]) from error
@@ -84,26 +93,57 @@ def read_spec(path: str) -> Spec:
     except OSError as error:
         raise SettingsError([f"{Origin('spec', path)}: {error.strerror}"]) from error
     folder = os.path.dirname(path)
+    unread = tuple(_line(path, note) for note in source.unread)
+    warnings: tuple[str, ...] = ()
+    if path.endswith(MODEL_FILES):
+        warnings, unread = tuple(f"{note} in the specification within: left alone" for note in unread), ()
+        computed_keys = {attribute.removeprefix("ssh_") for _, attribute, _ in source.unread}
+        known = tuple((key, node) for key, node in source.settings.entries if key not in computed_keys)
+        source = source._replace(settings=Node("mapping", entries=known), unread=())
     attributes = _attributes(path, source, source.settings)
     script_block = load_script_block(path, text.decode("utf-8", "replace")) if b"# /// script" in text else Layer()
     home = folder
-    warnings: tuple[str, ...] = ()
     if not os.access(folder, os.W_OK):
         home = os.getcwd()
-        warnings = (f"{folder} is not writable: results come to {home}",)
+        warnings = (*warnings, f"{folder} is not writable: results come to {home}")
     return Spec(
         path=path,
-        name=os.path.basename(path).removesuffix(".py"),
+        name=_without_suffix(os.path.basename(path)),
         folder=folder,
         home=home,
-        imports_mltk="mltk" in source.modules,
+        imports_mltk="mltk" in source.modules or path.endswith(MODEL_FILES),
         imports_sshrun="sshrun" in source.modules,
         layers=(attributes, script_block, load_project_file(folder)),
         source=source,
         log_dir=source.log_dir,
-        unread=tuple(_line(path, note) for note in source.unread),
+        unread=unread,
         warnings=warnings,
     )
+
+
+def _without_suffix(file_name: str) -> str:
+    suffix = next((suffix for suffix in (".py", *MODEL_FILES) if file_name.endswith(suffix)), "")
+    return file_name.removesuffix(suffix)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _source_of_model(path: str) -> bytes:
+    """The specification that an archive holds; nothing of another file. Raises SettingsError."""
+    if not path.endswith(ARCHIVE_SUFFIX):
+        return b""
+    import zipfile
+
+    name = _without_suffix(os.path.basename(path)).removesuffix(TEST_SUFFIX)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(f"{name}.py") if f"{name}.py" in archive.namelist() else b""
+    except zipfile.BadZipFile as error:
+        problem = f"{Origin('spec', path)}: is no model archive: {error}"
+        raise SettingsError([problem], "train the model again, or name its specification") from error
 
 
 def read_script(path: str) -> Spec:

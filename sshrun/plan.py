@@ -35,7 +35,9 @@ class Homecoming(NamedTuple):
 
     home: Path
     archive: str = ""
+    archive_sent: bool = False  # it came from here: unchanged, it is no matter
     logs: LogFolder | None = None
+    log_copy: str = ""  # a file here for what the command printed
     downloads: Sequence[Pattern] = ()
     shutdown_cmds: Sequence[str] = ()
     protected: Sequence[str] = ()

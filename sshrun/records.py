@@ -53,6 +53,19 @@ class Record:
                 written = os.pwrite(self._descriptor, view, offset)
                 view, offset = view[written:], offset + written
 
+    def copy_log(self, path: str) -> None:
+        """A copy for whoever looks for the log beside other files; never seen half-written."""
+        import shutil
+
+        new = f"{path}.{os.getpid()}"
+        with _writing(Path(path)):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            try:
+                shutil.copyfile(self.log, new) if self.log.exists() else Path(new).touch()
+                os.replace(new, path)
+            finally:
+                Path(new).unlink(missing_ok=True)
+
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sshrun.errors import SettingsError
+from sshrun.arguments import REFUSED
+from sshrun.errors import SettingsError, UsageError
 from sshrun.local_mltk import PACKAGE as MLTK_PACKAGE
 from sshrun.local_mltk import find_mltk
-from sshrun.model import TEST_SUFFIX, Spec
+from sshrun.model import ARCHIVE_SUFFIX, TEST_SUFFIX, Spec
 from sshrun.settings import Settings
 from sshrun.sources import Sourced
 
@@ -64,7 +66,8 @@ class Runner(NamedTuple):
     `name` is "mltk", "script", "run" or "program". `argv` is started in the working directory; no shell sees it.
     `command` and `model` name the job, for `status` and for the comparison of `--resume`. `archive` is relative to the
     working directory there and to the spec's home here. `requirements` are the runner's own lines for pip; `version` is
-    that of its package, "" for the latest.
+    that of its package, "" for the latest. `inputs` (LOCAL|REMOTE) and `outputs` (REMOTE|LOCAL, or a glob) are files
+    that the arguments name.
     """
 
     name: str
@@ -75,6 +78,13 @@ class Runner(NamedTuple):
     logs: LogFolder | None = None
     requirements: tuple[str, ...] = ()
     version: str = ""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def sends_archive(self) -> bool:
+        """Whether the archive here goes along: all of mltk's commands need it, but the one that makes it."""
+        return self.name == "mltk" and self.command != "train"
 
     @property
     def fits(self) -> str:
@@ -94,28 +104,76 @@ def runner_for_model(
     """`sshrun COMMAND MODEL ARGS`, MODEL as it was typed: mltk where the spec imports mltk, otherwise the spec itself.
 
     `clean` is handed on to mltk's `train`, its only command that knows it. Raises SettingsError where the `command`
-    template is wrong.
+    template is wrong, UsageError where an argument is refused.
     """
     if not spec.imports_mltk:
         archive = settings.archive.value if settings.archive else f"{spec.name}.zip"
         words = _python(spec.path, [command, *args], settings)
         argv = _from_template(settings.command, command, spec.name, args) or words
         return Runner("script", argv, command, spec.name, archive)
+    return _mltk_runner(spec, command, args, settings, model=model, clean=clean)
+
+
+def _mltk_runner(
+    spec: Spec, command: str, args: Sequence[str], settings: Settings, *, model: str, clean: bool
+) -> Runner:
+    if "--password" in args or any(word.startswith("--password=") for word in args):
+        raise UsageError("--password is no option of sshrun", REFUSED["--password"])
     is_test = "--test" in args or (spec.name != model and os.path.basename(model) == spec.name + TEST_SUFFIX)
-    name = spec.name + TEST_SUFFIX if is_test else spec.name
+    name = spec.name + TEST_SUFFIX if is_test and not spec.is_model_file else spec.name
+    file_name = os.path.basename(spec.path)
+    word = (f"./{file_name}" if file_name.startswith("-") else file_name) if spec.is_model_file else name
     installed = find_mltk(spec.folder)
     version = installed.version if installed else ""
     arguments = [*args, "--clean"] if clean and command == "train" and "--clean" not in args else list(args)
+    default = file_name if spec.is_model_file else f"{name}{ARCHIVE_SUFFIX}"
     return Runner(
         "mltk",
-        _from_template(settings.command, command, name, arguments) or ("mltk", command, name, *arguments),
+        _from_template(settings.command, command, word, arguments) or ("mltk", command, word, *arguments),
         command,
-        name,
-        settings.archive.value if settings.archive else f"{name}.mltk.zip",
+        word,
+        settings.archive.value if settings.archive else default,
         _mltk_logs(spec, command, name),
         _mltk_requirements(settings, version),
         version,
+        *(_mltk_files(spec, command, args) if command != "train" else ()),
     )
+
+
+def _mltk_files(spec: Spec, command: str, args: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The files that options of mltk's commands (mltk/cli of 0.20.0) have it read and write."""
+    inputs, outputs = [], []
+    for option, value in _with_values(args):
+        path = os.path.normpath(value)
+        here = os.path.abspath(path)
+        is_name = value != "" and os.path.basename(path) not in ("", ".", "..") and not set(path) & set("*?|")
+        stays = not path.startswith(("/", "~", ".."))
+        if option in ("--params", "--weights", "-w", "--app") and is_name and stays and os.path.isfile(here):
+            inputs.append(f"{here}|./{path}")
+        elif option in ("--output", "-o") and is_name:
+            outputs.append(f"{path}|{here if stays else path}")
+        elif option in ("--output", "-o") and value and path == ".":
+            outputs.append(f"{_escaped(spec.name)}*.tflite")
+    is_compiled_in_place = command == "compile" and spec.path.endswith(".tflite")
+    if is_compiled_in_place and not any(option in ("--output", "-o") for option, _ in _with_values(args)):
+        # core/compile_model.py: beside the model.
+        outputs += [f"{_escaped(spec.name)}.*.tflite", f"{_escaped(spec.name)}.tflite.*"]
+    return tuple(inputs), tuple(outputs)
+
+
+def _escaped(name: str) -> str:
+    """A name as a pattern that matches it alone; "|", which no pattern can say, is any character."""
+    return "".join(f"[{letter}]" if letter in "*?[" else "?" if letter == "|" else letter for letter in name)
+
+
+def _with_values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word that looks like an option, with the value behind it or behind its "="."""
+    for word, following in pairwise([*args, ""]):
+        if word.startswith("--") and "=" in word:
+            option, _, value = word.partition("=")
+            yield option, value
+        elif word.startswith("-"):
+            yield word, following
 
 
 def runner_for_script(spec: Spec, args: Sequence[str], settings: Settings) -> Runner:

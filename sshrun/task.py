@@ -64,8 +64,8 @@ class Task(NamedTuple):
             path=os.path.realpath(self.spec.path if self.spec else os.getcwd()),
             args=self.args,
             archive=self.runner.archive or "",
-            spec=self.spec.path if self.spec else "",
-            download_files=_texts(self.settings.download_files),
+            spec=self.spec.path if self.spec and not self.spec.is_model_file else "",
+            download_files=(*_texts(self.settings.download_files), *self.runner.outputs),
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
             log_folder=self.runner.logs.to_data() if self.runner.logs else None,
         )
@@ -77,7 +77,9 @@ class Task(NamedTuple):
         return Homecoming(
             home=Path(self.home),
             archive=self.runner.archive or "",
+            archive_sent=self.runner.sends_archive,
             logs=self.runner.logs,
+            log_copy=_log_copy(self.runner),
             downloads=self.downloads,
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
             protected=self.protected,
@@ -108,11 +110,16 @@ class Task(NamedTuple):
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
             discard=discard,
-            clean=clean,
+            clean=clean and not self.runner.sends_archive,
         )
 
     def clean_here(self) -> None:
-        """Removes what an earlier run of the model left here: its archive and its runner's logs."""
+        """Removes what an earlier run of the model left here: its archive and its runner's logs.
+
+        Not what the job needs: of mltk's commands only `train` begins anew.
+        """
+        if self.runner.sends_archive:
+            return
         import shutil
         from pathlib import Path
 
@@ -154,6 +161,8 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         files = _files(spec, [*spec.layers, user], uploads=uploads, may_lack=spec.imports_mltk)
         settings = merge(said, [files.flaws, *spec.layers, user])
         runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
+    along = [item for item in _with_arguments(spec, runner) if item.name not in {item.name for item in files.uploads}]
+    outputs = [paths.parse_download(text) for text in runner.outputs]
     unrun: tuple[str, ...] = ()
     if sandbox is not None:
         # Nor are they stored with the job: whoever resumes it would run them.
@@ -167,11 +176,11 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         args=tuple(args),
         unrun=unrun,
         spec=spec,
-        uploads=files.uploads,
+        uploads=(*files.uploads, *along) if uploads else files.uploads,
         excluded=files.excluded,
-        downloads=files.downloads,
-        protected=(spec.path,) if spec else (),
-        warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings),
+        downloads=(*files.downloads, *outputs),
+        protected=(spec.path,) if spec and not spec.is_model_file else (),
+        warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings, *_unclean(arguments, runner)),
     )
 
 
@@ -305,6 +314,32 @@ def _writable_directory(origin: Origin) -> str:
     """The same for results, which come to the spec's home where the project cannot take them."""
     directory = _directory(origin)
     return directory if directory and os.access(directory, os.W_OK) else ""
+
+
+def _with_arguments(spec: Spec | None, runner: Runner) -> Iterator[paths.Item]:
+    """What goes along because of what the command is: the trained model, and files that its arguments name.
+
+    The archive is where results come to, or where MLTK looks for it: beside the spec.
+    """
+    if spec and runner.sends_archive and runner.archive and not spec.is_model_file:
+        candidates = [os.path.join(folder, os.path.basename(runner.archive)) for folder in (spec.home, spec.folder)]
+        path = next(filter(os.path.isfile, candidates), None)
+        if path:
+            yield paths.item(path, runner.archive)
+    yield from paths.select_local([paths.parse_upload(text) for text in runner.inputs], os.getcwd()).items
+
+
+def _unclean(arguments: Arguments, runner: Runner) -> Iterator[str]:
+    if arguments.clean and runner.sends_archive:
+        yield f"--clean removes nothing: {runner.command} needs what train has left"
+
+
+def _log_copy(runner: Runner) -> str:
+    """Where `mltk ssh` leaves what the command printed: utils/ssh/mltk_command.py, remote_cmd_log_file."""
+    if runner.logs is None:
+        return ""
+    words = "_".join(word.replace("/", "_") for word in (runner.command, runner.model))
+    return os.path.join(runner.logs.here, f"mltk_ssh_{words}.log")
 
 
 def _parsed(

@@ -17,12 +17,20 @@ case $cache in '~/'*) cache=$HOME/${cache#'~/'} ;; esac
 mkdir -p "$cache/cli_logs"
 echo "command-line: $*" >"$cache/cli_logs/$1.log"
 [ ! -e fail_early ] || exit 255
+echo "the model is $2"
 logs=${LOG_DIR:-$cache/models/$2}
 mkdir -p "$logs/train"
 for given; do [ "$given" != --clean ] || rm -rf "$logs"/* ; done
 mkdir -p "$logs/train"
 echo trained >"$logs/train/log.txt"
-echo "$2" >"$2.mltk.zip"
+case $1 in
+train) echo "$2" >"$2.mltk.zip" ;;
+evaluate) echo evaluated >>"$2.mltk.zip" ;;
+update_params) cat params.json >>"$2" ;;
+compile) cp "$2" "${2%.tflite}.mvp.tflite" ;;
+summarize) cat "$2.mltk.zip" 2>/dev/null || cat "$2" ;;
+esac
+[ "$3" != --output ] || { mkdir -p "$4" && echo report >"$4/report.txt"; }
 exit ${CODE:-0}
 """
 SPEC = """\
@@ -30,7 +38,11 @@ import mltk
 my_model = mltk.MltkModel()
 my_model.ssh_create_venv = False
 """
-TRAINED = {"train.log": "command-line: train my_model\n", "train/log.txt": "trained\n"}
+TRAINED = {
+    "train.log": "command-line: train my_model\n",
+    "train/log.txt": "trained\n",
+    "mltk_ssh_train_my_model.log": "the model is my_model\n",
+}
 
 
 @pytest.fixture
@@ -61,7 +73,8 @@ def test_logs_come_home_after_success_and_failure(
 
 def test_test_mode_has_logs_and_archive_of_its_own(sshrun: Sshrun, spec: Path, home: Path, tmp_path: Path) -> None:
     assert sshrun("train", "my_model", "--test").status == 0
-    assert set(files(home / ".mltk" / "models")) == {"my_model-test/train.log", "my_model-test/train/log.txt"}
+    names = ("train.log", "train/log.txt", "mltk_ssh_train_my_model-test.log")
+    assert set(files(home / ".mltk" / "models")) == {f"my_model-test/{name}" for name in names}
     assert (tmp_path / "my_model-test.mltk.zip").exists()
 
 
@@ -115,7 +128,10 @@ def test_failure_before_there_are_logs_brings_the_commands_own(
     (sandbox.home / "fail_early").touch()
     finished = sshrun("train", "my_model")
     assert finished.status == 255
-    assert files(home / ".mltk") == {"models/my_model/train.log": TRAINED["train.log"]}
+    assert files(home / ".mltk") == {
+        "models/my_model/train.log": TRAINED["train.log"],
+        "models/my_model/mltk_ssh_train_my_model.log": "",
+    }
     assert "matches nothing" not in finished.stderr
 
 
@@ -223,3 +239,102 @@ def test_where_mltk_cannot_be_installed_a_line_tells_what_it_fits(sshrun: Sshrun
     assert finished.status == 1
     assert "silabs-mltk 0.20.0 has packages for Python 3.10 to 3.12 on x86-64 Linux only" in finished.stderr
     assert not (home / ".mltk").exists()
+
+
+def test_archive_goes_along_and_comes_back_as_the_command_leaves_it(
+    sshrun: Sshrun, spec: Path, home: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "my_model.mltk.zip"
+    archive.write_text("trained here\n")
+    finished = sshrun("evaluate", "my_model")
+    assert finished.status == 0, finished.stderr
+    assert archive.read_text() == "trained here\nevaluated\n"
+    assert files(home / ".mltk")["models/my_model/mltk_ssh_evaluate_my_model.log"] == "the model is my_model\n"
+    finished = sshrun("summarize", "my_model")
+    assert finished.stdout == b"the model is my_model\ntrained here\nevaluated\n"
+    assert "earlier run" not in finished.stderr
+    assert archive.read_text() == "trained here\nevaluated\n"
+
+
+def test_archive_of_test_mode_is_its_own(sshrun: Sshrun, spec: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_model.mltk.zip").write_text("whole\n")
+    (tmp_path / "my_model-test.mltk.zip").write_text("test\n")
+    finished = sshrun("evaluate", "my_model", "--test")
+    assert finished.status == 0, finished.stderr
+    assert "--host" not in finished.stderr
+    assert (tmp_path / "my_model-test.mltk.zip").read_text() == "test\nevaluated\n"
+    assert (tmp_path / "my_model.mltk.zip").read_text() == "whole\n"
+
+
+def test_archive_is_not_sent_to_a_training(sshrun: Sshrun, spec: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "my_model.mltk.zip").write_text("old\n")
+    (sandbox.home / "fail_early").touch()
+    assert sshrun("train", "my_model").status == 255
+    assert not (sandbox.home / "my_model.mltk.zip").exists()
+    assert (tmp_path / "my_model.mltk.zip").read_text() == "old\n"
+
+
+def test_clean_is_for_training_alone(sshrun: Sshrun, spec: Path, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_model.mltk.zip").write_text("trained here\n")
+    (home / ".mltk" / "models" / "my_model").mkdir(parents=True)
+    (home / ".mltk" / "models" / "my_model" / "my_model.h5").touch()
+    finished = sshrun("--clean", "evaluate", "my_model")
+    assert finished.status == 0, finished.stderr
+    assert "--clean removes nothing: evaluate needs what train has left" in finished.stderr
+    assert (tmp_path / "my_model.mltk.zip").read_text() == "trained here\nevaluated\n"
+    assert (home / ".mltk" / "models" / "my_model" / "my_model.h5").exists()
+
+
+def test_what_arguments_name_goes_along_and_comes_back(
+    sshrun: Sshrun, spec: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kw.tflite").write_text("model\n")
+    (elsewhere / "params.json").write_text("{}\n")
+    settings = elsewhere / "pyproject.toml"
+    settings.write_text("[tool.sshrun]\ncreate_venv = false\n")
+    finished = sshrun("update_params", "kw.tflite", "--params", "params.json", cwd=elsewhere)
+    assert finished.status == 0, finished.stderr
+    assert (elsewhere / "kw.tflite").read_text() == "model\n{}\n"
+    assert sshrun("profile", "kw.tflite", "--output", "out/deep", cwd=elsewhere).status == 0
+    assert (elsewhere / "out" / "deep" / "report.txt").read_text() == "report\n"
+    # From another directory: what MLTK names relative to the current one comes there.
+    assert sshrun("profile", "elsewhere/kw.tflite", "--output", str(tmp_path / "there")).status == 0
+    assert (tmp_path / "there" / "report.txt").read_text() == "report\n"
+    assert sshrun("compile", "elsewhere/kw.tflite", "--accelerator", "mvp").status == 0
+    assert (elsewhere / "kw.mvp.tflite").read_text() == "model\n{}\n"
+
+
+def test_archive_is_a_model_with_the_settings_that_it_holds(sshrun: Sshrun, spec: Path, tmp_path: Path) -> None:
+    import zipfile
+
+    archive = tmp_path / "given-test.mltk.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("given.py", f"{SPEC}my_model.ssh_environment = ['CODE=7']\nmy_model.ssh_python = str(3)\n")
+    before = archive.read_bytes()
+    finished = sshrun("summarize", "given-test.mltk.zip")
+    assert finished.status == 7, finished.stderr
+    assert finished.stdout == b"the model is given-test.mltk.zip\n" + before
+    assert "ssh_python: is not a literal in the specification within: left alone" in finished.stderr
+    assert archive.read_bytes() == before
+    archive.write_text("no archive")
+    finished = sshrun("summarize", "given-test.mltk.zip")
+    assert (finished.status, "is no model archive" in finished.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["--password", "x", "train", "my_model"], ["train", "my_model", "--password=x"]])
+def test_password_of_mltk_ssh_gets_a_hint(sshrun: Sshrun, spec: Path, words: list[str]) -> None:
+    finished = sshrun(*words)
+    assert finished.status == 2
+    assert finished.stderr == (
+        "sshrun: --password is no option of sshrun (log in with a key: sshrun ssh-keygen NAME)\n"
+    )
+
+
+def test_resume_elsewhere_and_retrieve_leave_the_log_as_far_as_they_have_it(
+    sshrun: Sshrun, spec: Path, home: Path
+) -> None:
+    assert sshrun("--no-wait", "train", "my_model").status == 0
+    assert sshrun("--resume", "train", "my_model").status == 0
+    assert files(home / ".mltk" / "models" / "my_model") == TRAINED

@@ -94,6 +94,34 @@ def test_clean_is_handed_on_to_mltk_once(tmp_path: Path) -> None:
     assert "--clean" not in runner(tmp_path, MLTK, "evaluate my_model", clean=True).argv
 
 
+@pytest.mark.parametrize(
+    ("words", "inputs", "outputs"),
+    [
+        ("evaluate m", [], []),
+        ("train m --output x", [], []),
+        ("profile m --output out/x/", [], ["out/x|{here}/out/x"]),
+        ("summarize m --output=x.txt", [], ["x.txt|{here}/x.txt"]),
+        ("quantize m -o /tmp/x", [], ["/tmp/x|/tmp/x"]),
+        ("quantize m -o ~/x", [], ["~/x|~/x"]),
+        ("quantize m -o .", [], ["my_model*.tflite"]),
+        ("quantize m -o ..", [], []),
+        ("quantize m -o", [], []),
+        ("update_params m --params params.json", ["{here}/params.json|./params.json"], []),
+        ("update_params m --params ./missing.json", [], []),
+        ("evaluate m --weights best", [], []),
+    ],
+)
+def test_files_that_arguments_name_go_along_or_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, inputs: list[str], outputs: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.json").touch()
+    found = runner(tmp_path, MLTK, words)
+    assert [list(found.inputs), list(found.outputs)] == [
+        [text.format(here=tmp_path) for text in texts] for texts in (inputs, outputs)
+    ]
+
+
 def test_the_cache_folder_of_mltk_is_followed_here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLTK_CACHE_DIR", "~/cache")
     logs = runner(tmp_path, MLTK, "train my_model").logs
