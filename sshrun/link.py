@@ -15,7 +15,7 @@ from sshrun.scripts import Refusal, Session
 from sshrun.ssh import Connection
 
 PAUSE = 1.0  # seconds between tries where nobody answers
-PATIENCE = 5  # seconds that the first try may take; one by one more, since the way may be long (a ProxyJump)
+PATIENCE = 5  # seconds more than the login took at first, for the first try; so many more for each that follows
 PAUSE_LIMIT = 30  # where the server answers and hangs up: it may count us (PerSourcePenalties, MaxStartups)
 
 Result = TypeVar("Result")
@@ -28,6 +28,8 @@ class Link:
     def __init__(self, login: Login) -> None:
         self.connection = Connection(login)
         self.host = self.connection.host
+        self._begun = time.monotonic()
+        self._took: int | None = None  # seconds for the first login, if it was in this run
         try:
             self.connection.open()
         except BaseException:  # nobody has us yet who could close us
@@ -43,9 +45,12 @@ class Link:
         """The session, begun if there is none."""
         if self._session is None:
             self.connection.ready()
+            if self._took is None:
+                self._took = int(time.monotonic() - self._begun)
             self._session = Session(self.connection.session(scripts.BOOTSTRAP), self.host)
+            self._session.ask_for_beats()
             if self.connection.shared:
-                self._session.ask_for_beats()
+                self._session.patience = scripts.PATIENCE  # also before: a master may have been dead for hours
         return self._session
 
     def persist(self, step: Callable[[Session], Steps[Result]]) -> Steps[Result]:
@@ -88,7 +93,8 @@ class Link:
 
     def _reconnect(self) -> Steps[None]:
         lost = time.monotonic()
-        patience = PATIENCE
+        limit = self.connection.answer_limit()
+        patience = min(PATIENCE + (self._took or 0), limit)
         while True:
             try:
                 self.connection.reopen(patience)
@@ -96,7 +102,7 @@ class Link:
             except Refused:
                 raise
             except Unreachable:
-                patience = min(patience + PATIENCE, PAUSE_LIMIT)
+                patience = min(patience + PATIENCE, limit)
                 time.sleep(PAUSE)
             except (ConnectionFailed, SettingsError):  # somebody may be editing the ssh config at this moment
                 self._wait_longer()

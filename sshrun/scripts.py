@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -43,8 +44,8 @@ PARTS = (
 )
 
 SILENCE = 30.0  # seconds without an expected answer after which a connection counts as lost
-BEAT = 5  # seconds between two signs of life, where they are asked for
-PATIENCE = 3.0 * BEAT
+BEAT = 5  # seconds between two signs of life
+PATIENCE = 3.0 * BEAT  # seconds without any after which a connection counts as lost
 NOISE_LIMIT = 1 << 16
 PIPE_SIZE = 1 << 20
 
@@ -113,7 +114,8 @@ class Session:
         self.errors = b""
         self.errors_ended = False
         self.ready = False
-        self.patience: float | None = None
+        self.beats = False
+        self.patience: float | None = None  # seconds without a byte from the host that are borne
         self.poll = select.poll()
         self.poll.register(child.stdout, select.POLLIN)
         self.poll.register(child.stderr, select.POLLIN)
@@ -151,17 +153,34 @@ class Session:
                 return  # the reason comes with the next reply, or with its absence
 
     def ask_for_beats(self) -> None:
-        """From now on the host sends a sign of life every few seconds, and a wait without one ends.
+        """Once it is ready, the host sends a sign of life every few seconds, and a wait without one ends.
 
-        For a connection whose end nobody else notices: ssh itself would, but only where its master was told to.
+        ssh itself notices a dead connection only where its master was told to look: ServerAliveInterval may be 0, or
+        300, and a master that the user has open is not ours to tell.
         """
         self.request("beat", str(BEAT))
-        self.patience = PATIENCE
+        self.beats = True
 
     def _wait_to_send(self, descriptor: int) -> None:
         room = select.poll()
         room.register(descriptor, select.POLLOUT)
-        self._wait(room, None)
+        while not self.watch(room):
+            pass
+
+    def watch(self, poll: select.poll, patience: float = 0.0) -> list[tuple[int, int]]:
+        """Waits for what `poll` is for, which may be another program over the same connection, or for a sign of life.
+
+        The latter alone is an empty list. Raises ConnectionFailed where there is neither for too long; `patience` are
+        seconds that are borne in any case.
+        """
+        assert self.child.stderr is not None
+        if self.errors_ended:
+            return self._wait(poll, patience=patience)
+        poll.register(self.child.stderr, select.POLLIN)
+        try:
+            return self._wait(poll, patience=patience)
+        finally:
+            poll.unregister(self.child.stderr)
 
     # Receiving
 
@@ -179,6 +198,8 @@ class Session:
                 raise Refusal(reason, values)
             if word == "ready":
                 self.ready = True
+                if self.beats:
+                    self.patience = PATIENCE
                 self._read_errors()
                 self.errors = b""  # what a login shell complained of is not why a connection ends
                 continue
@@ -243,18 +264,20 @@ class Session:
 
     def _fill(self, timeout: float | None) -> bool:
         """Waits for bytes and takes them; True if it was something else that could be read."""
-        assert self.child.stdout is not None and self.child.stderr is not None
+        assert self.child.stdout is not None
+        until = None if timeout is None else time.monotonic() + timeout
+        while not (events := self._wait(self.poll, until)):
+            if until is not None and time.monotonic() >= until:
+                raise ConnectionFailed(f"{self.host} has given no answer for {timeout:.0f} s")
         woken = False
-        for descriptor, _ in self._wait(self.poll, timeout):
-            if descriptor == self.child.stdout:
-                data = os.read(descriptor, PIPE_SIZE)
-                if not data:
-                    raise self._ended()
-                self.buffer = self.buffer + data if self.buffer else data
-            elif descriptor == self.child.stderr:
-                self._read_errors()
-            else:
+        for descriptor, _ in events:
+            if descriptor != self.child.stdout:
                 woken = True
+                continue
+            data = os.read(descriptor, PIPE_SIZE)
+            if not data:
+                raise self._ended()
+            self.buffer = self.buffer + data if self.buffer else data
         return woken
 
     def _read_errors(self) -> None:
@@ -271,12 +294,18 @@ class Session:
     def _keep_noise(self, data: bytes) -> None:
         self.noise = (self.noise + data + b"\n")[:NOISE_LIMIT]
 
-    def _wait(self, poll: select.poll, timeout: float | None) -> list[tuple[int, int]]:
-        limit = min((limit for limit in (timeout, self.patience) if limit is not None), default=None)
-        events = poll.poll(None if limit is None else limit * 1000)
-        if limit is not None and not events:
-            raise ConnectionFailed(f"{self.host} has been silent for {limit:.0f} s")
-        return events
+    def _wait(self, poll: select.poll, until: float | None = None, patience: float = 0.0) -> list[tuple[int, int]]:
+        """What `poll` has, but for signs of life and errors, which are taken; nothing may be all that there is."""
+        now = time.monotonic()
+        silence = None if self.patience is None else now + max(self.patience, patience)
+        limit = min((limit for limit in (until, silence) if limit is not None), default=None)
+        events = poll.poll(None if limit is None else max(0.0, limit - now) * 1000)
+        if not events and limit is not None and limit == silence:
+            raise ConnectionFailed(f"{self.host} has been silent for {limit - now:.0f} s")
+        others = [(descriptor, event) for descriptor, event in events if descriptor != self.child.stderr]
+        if len(others) < len(events):
+            self._read_errors()
+        return others
 
     def _ended(self) -> RemoteError:
         """Why the stream has ended. ssh says 255 for its own failures, and for many others: its words decide."""

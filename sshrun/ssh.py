@@ -35,6 +35,12 @@ PERSIST = 60
 # Seconds for a server to answer where only its words are wanted.
 PATIENCE = 10
 
+# Seconds that the system's own TCP waits for an answer, where nobody has set less: tcp(7), tcp_syn_retries.
+TCP_PATIENCE = 127
+
+# Seconds for keys, and a touch of one, once a server that is logged in to again has answered.
+AUTHENTICATION = 45
+
 # Seconds after which files in the folder of control sockets that nobody locks count as left behind.
 FRESH = 60
 
@@ -129,7 +135,22 @@ class Connection:
         options = ("-oBatchMode=yes", f"-oConnectTimeout={patience}", *options)
         argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
         self.master = spawn(argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, session=True)
+        try:
+            # ConnectTimeout is for the answer alone: a network that is lost behind it keeps ssh waiting.
+            self.master.wait(timeout=patience + AUTHENTICATION)
+        except TimeoutError:
+            self.master.kill()
+            self.master = None
+            raise Unreachable(f"{self.host} answers, and does not go on", f"try: {self.by_hand} -v") from None
         self.ready()
+
+    def answer_limit(self) -> int:
+        """Seconds that the host may take to answer, as the ssh config has it; ours are in host.py."""
+        try:
+            seconds = self.effective()["connecttimeout"][0]
+        except (SettingsError, KeyError):  # somebody may be editing it at this moment
+            return PATIENCE
+        return int(seconds) if seconds.isdecimal() else TCP_PATIENCE
 
     def _master_argv(self, *options: str) -> list[str]:
         return [

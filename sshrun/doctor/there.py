@@ -73,7 +73,9 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
 
 
 def _session(connection: Connection) -> Session:
-    return Session(connection.session(BOOTSTRAP), connection.host)
+    session = Session(connection.session(BOOTSTRAP), connection.host)
+    session.ask_for_beats()
+    return session
 
 
 def _no_shell(connection: Connection, session: Session, error: RemoteError) -> Finding:

@@ -12,7 +12,7 @@ from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
 from sshrun.transfer.staging import Staging
 
-PATIENCE = 600.0  # seconds without a word: much may stand in buffers on the way, and ssh itself sees a dead connection
+PATIENCE = 600.0  # seconds for an answer: much may stand in buffers on the way, and a dead connection shows elsewhere
 _GROWTH = 64 << 20
 
 _BUNDLE_BYTES = 32 << 20

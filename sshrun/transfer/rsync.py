@@ -151,7 +151,7 @@ class Rsync:
         errors = bytearray()
         try:
             done = 0
-            for line in _lines(child, errors):
+            for line in _lines(self.session, child, errors):
                 count = line.split(None, 1)[:1]
                 if count and count[0].isdigit():
                     yield Step(bytes=int(count[0]) - done)
@@ -213,8 +213,11 @@ def _quoted(word: str) -> str:
     return word if word and not set(word) & set(" \t\"'") else "'" + word.replace("'", "''") + "'"
 
 
-def _lines(child: Child, errors: bytearray) -> Iterator[bytes]:
-    """Lines of standard output, progress included, until the program closes it; its errors go to `errors`."""
+def _lines(session: Session, child: Child, errors: bytearray) -> Iterator[bytes]:
+    """Lines of standard output, progress included, until the program closes it; its errors go to `errors`.
+
+    Raises ConnectionFailed where neither it nor the session says anything for too long.
+    """
     assert child.stdout is not None and child.stderr is not None
     poll = select.poll()
     poll.register(child.stdout, select.POLLIN)
@@ -222,7 +225,7 @@ def _lines(child: Child, errors: bytearray) -> Iterator[bytes]:
     open_ends = 2
     rest = b""
     while open_ends:
-        for descriptor, _ in poll.poll():
+        for descriptor, _ in session.watch(poll):
             data = os.read(descriptor, 1 << 16)
             if not data:
                 poll.unregister(descriptor)

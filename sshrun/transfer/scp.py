@@ -7,6 +7,7 @@ folder among the state there; the program on the host knows which number is whic
 from __future__ import annotations
 
 import os
+import select
 import tempfile
 from collections.abc import Iterator, Sequence
 
@@ -31,6 +32,9 @@ from sshrun.transfer.listing import name_list
 from sshrun.transfer.staging import Staging
 
 _AT_ONCE = 100  # files a call
+
+# Seconds without a sign of life that are borne: one may wait behind the files, of whose progress scp says nothing.
+_SILENCE = 60.0
 
 
 class Scp:
@@ -123,17 +127,22 @@ class Scp:
 
     def _run(self, paths: Sequence[str], size: int | None) -> tuple[int, str]:
         argv = [*self._argv, *(["-O"] if self._legacy else []), "--", *paths]
-        return _run(argv if size is None else limited(argv, size))
+        return _run(self.session, argv if size is None else limited(argv, size))
 
 
-def _run(argv: Sequence[str]) -> tuple[int, str]:
+def _run(session: Session, argv: Sequence[str]) -> tuple[int, str]:
     child = spawn(argv, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, session=True)
     assert child.stderr is not None
+    poll = select.poll()
+    poll.register(child.stderr, select.POLLIN)
     said = b""
     try:
-        while data := os.read(child.stderr, 1 << 16):
-            said = (said + data)[: 1 << 16]
-        return child.wait(), said.decode("utf-8", "replace")
+        while True:
+            if session.watch(poll, _SILENCE):
+                data = os.read(child.stderr, 1 << 16)
+                if not data:
+                    return child.wait(), said.decode("utf-8", "replace")
+                said = (said + data)[: 1 << 16]
     finally:
         child.kill()
         child.close()

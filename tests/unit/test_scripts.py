@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sshrun.errors import ConnectionFailed, HostUnfit
 from sshrun.process import PIPE, spawn
-from sshrun.scripts import BOOTSTRAP, PARTS, Refusal, Reply, Session, decode, encode, program
+from sshrun.scripts import BOOTSTRAP, PARTS, PATIENCE, Refusal, Reply, Session, decode, encode, program
 
 # Takes the program and the nonce, then writes pieces, each alone, with the nonce in the place of "NONCE", or with a
 # half of it in the place of "HALF".
@@ -122,7 +122,7 @@ def test_a_refusal_says_why(talk) -> None:  # type: ignore[no-untyped-def]
 def test_silence_ends_a_wait(talk) -> None:  # type: ignore[no-untyped-def]
     session = talk(b"NONCE ready\n", 30.0)
     began = time.monotonic()
-    with pytest.raises(ConnectionFailed, match="silent"):
+    with pytest.raises(ConnectionFailed, match="no answer"):
         session.reply(timeout=0.3)
     assert time.monotonic() - began < 5
 
@@ -161,6 +161,38 @@ def test_beats_are_no_errors_and_their_absence_is_the_end(talk) -> None:  # type
         session.reply(timeout=20)
     assert 1 < time.monotonic() - began < 5
     assert session.errors == b""
+    session.abandon()
+
+
+BEATING = "while printf '\\000' >&2; do sleep 0.1; done"
+
+
+def test_a_host_that_lives_and_gives_no_answer_is_not_waited_for_for_ever() -> None:
+    session = Session(spawn(["sh", "-c", READY + BEATING], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
+    session.patience = 5
+    with pytest.raises(ConnectionFailed, match="has given no answer for 1 s"):
+        session.reply(timeout=1)
+    session.abandon()
+
+
+def test_a_host_that_reads_slowly_and_lives_is_waited_for() -> None:
+    script = f"{BEATING} & sleep 1.5; cat >/dev/null"
+    session = Session(spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
+    session.patience = 0.7
+    session.send(bytes(8 << 20))
+    session.abandon()
+
+
+def test_signs_of_life_count_from_when_the_host_is_ready() -> None:
+    """Before, it may be busy with its start files for as long as an answer may take."""
+    session = Session(
+        spawn(["sh", "-c", f"sleep 0.1; {READY} cat >/dev/null"], stdin=PIPE, stdout=PIPE, stderr=PIPE), "h"
+    )
+    session.ask_for_beats()
+    assert session.patience is None
+    with pytest.raises(ConnectionFailed, match="no answer"):
+        session.reply(timeout=1)
+    assert session.patience == PATIENCE
     session.abandon()
 
 
