@@ -75,7 +75,7 @@ VERBS: dict[str, dict[str, bool]] = {
     "status": {},
     "logs": {"-f": False, "-n": True},
     "stop": {},
-    "retrieve": {},
+    "retrieve": {"--all": False},
     "jobs": {},
     "doctor": {},
     "sandbox": {},
@@ -182,8 +182,9 @@ def _checked(arguments: Arguments) -> Arguments:
         arguments = arguments._replace(verb="resume")
     if not arguments.verb:
         raise UsageError("no command given", "see: sshrun --help")
-    if arguments.verb in WORDLESS and arguments.words:
-        raise UsageError(f"sshrun {arguments.verb} takes no {arguments.words[0]!r}", "a host is named with --host HOST")
+    surplus = [word for word in arguments.words if word not in VERBS.get(arguments.verb, ())]
+    if arguments.verb in WORDLESS and surplus:
+        raise UsageError(f"sshrun {arguments.verb} takes no {surplus[0]!r}", "a host is named with --host HOST")
     if arguments.verb in (*VERBS, "resume") and arguments.dry_run:
         raise UsageError(f"--dry-run shows a run, and {arguments.verb} is none", "sshrun --dry-run COMMAND MODEL")
     if arguments.verb not in (*VERBS, "run", "program", "resume"):

@@ -10,7 +10,7 @@ Train a model, or run any long job, on another machine over plain SSH; the resul
   sshrun status                               what the host is doing
   sshrun logs [-f] [-n LINES] [ID]            a job's log; -f follows it
   sshrun stop                                 end every process of the job
-  sshrun retrieve                             bring home what is there
+  sshrun retrieve [--all]                     download what the job made; --all: also what it left as it was
   sshrun jobs                                 the last jobs, here and on the host
   sshrun doctor [HOST]                        what the host has, and what it lacks
   sshrun sandbox                              a throwaway SSH server on this machine, to try things

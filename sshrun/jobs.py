@@ -46,6 +46,7 @@ from sshrun.wheels import HostPython, collect
 from sshrun.wheels import items as wheel_items
 
 KEEP = 20  # jobs whose logs and facts stay on the host
+_ALL = "sshrun retrieve --all downloads it"
 STOPPING = 75.0  # seconds that a stop may take: TERM and ten seconds, then KILL for as long as it takes
 
 
@@ -161,6 +162,7 @@ def _send(session: Session, link: Link, plan: Start, small: bytes | None) -> Ste
         session.request("stand_in", plan.stand_in)
     if plan.clean:
         session.request("clean", plan.facts.archive)
+    transfer.request_before(session, plan.downloads)
     session.request("start", plan.facts.archive)
 
 
@@ -294,8 +296,24 @@ def find_archive(link: Link, job: Job, name: str) -> Steps[Archive]:
     return (yield from link.persist(step))
 
 
-def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[list[str]]:
-    """Brings home what the job made; returns the downloads, named without wildcard, that are not there."""
+class Missing(NamedTuple):
+    """Downloads, named without a wildcard, that did not come: not there, or there as before the job, which is no
+    result of it.
+    """
+
+    absent: Sequence[str] = ()
+    old: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.absent or self.old)
+
+    def __str__(self) -> str:
+        said = [(self.absent, "is not there"), (self.old, "is from before the job")]
+        return ", ".join(f"{', '.join(names)} {what}" for names, what in said if names)
+
+
+def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[Missing]:
+    """Downloads what the job made; returns what is missing of it."""
     wanted = list(home.downloads)
 
     def note_downloads(paths: Sequence[str]) -> None:
@@ -308,12 +326,12 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
         if os.path.basename(path) != Path(archive.name).name:
             yield Warned(transfer.kept_text(archive.name, path))
         yield Retrieved((path,), f"home: {os.path.basename(path) if home.owned else archive.name}")
-    elif archive.state == "new":
+    elif archive.state == "new" or (archive.state == "same" and home.everything):
         wanted.insert(0, whole(archive.name, home.home / Path(archive.name).name))
     elif archive.state == "same" and not home.archive_sent:
-        yield Said("archive", f"{archive.name} there is from an earlier run: left alone")
+        yield Said("archive", f"{archive.name} there is from an earlier run: left alone; {_ALL}")
 
-    def step(session: Session) -> Steps[list[str]]:
+    def step(session: Session) -> Steps[Missing]:
         seen = Sightings()
         session.request("enter", job.id)
         if home.logs:
@@ -323,6 +341,7 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
             logs = _runner_logs(session, home.logs) if home.logs else []
             for reply in session.replies("done"):
                 seen.note(reply)  # the job is known, and described
+            judged = [] if home.everything else [*home.downloads, *logs]
             downloaded = yield from transfer.download(
                 session,
                 link.connection,
@@ -333,14 +352,21 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
                 home.compress,
                 protected=home.protected,
                 owned=home.owned,
+                before=transfer.Before(session, judged, job.started) if judged else None,
             )
             note_downloads(downloaded.names)
             if downloaded.names:
                 yield Retrieved(downloaded.names, f"home: {_listed(downloaded.names, home)}")
+            old = [name for pattern, names in downloaded.old if pattern not in logs for name in names]
+            if old:
+                yield Said("old", f"left on {link.host}, as before the job: {_some(old)}; {_ALL}")
             ours = (home.archive, *(log.source for log in logs))
-            return [name for name in downloaded.missing if name not in ours]
+            return Missing(
+                [name for name in downloaded.missing if name not in ours],
+                [name for name in downloaded.missing_but_old if name not in ours],
+            )
 
-    return [] if _all_along(archive, home) else (yield from link.persist(step))
+    return Missing() if _all_along(archive, home) else (yield from link.persist(step))
 
 
 def _runner_logs(session: Session, logs: LogFolder) -> list[Pattern]:
@@ -353,11 +379,17 @@ def _listed(names: Sequence[str], home: Homecoming) -> str:
     """The first few names, short where they are beneath the home; of a runner's own logs only where they are."""
     logs = home.logs.here if home.logs else ""
     others = [name for name in names if not logs or not Path(name).is_relative_to(logs)]
-    shown = [name.removeprefix(f"{home.home}/") for name in others[:4]]
-    if len(others) > 4:
-        shown.append(f"{len(others) - 4} more")
+    shown = [_some([name.removeprefix(f"{home.home}/") for name in others])] if others else []
     if len(others) < len(names):
         shown.append(f"logs in {logs}")
+    return ", ".join(shown)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    shown = list(names[:4])
+    if len(names) > 4:
+        shown.append(f"{len(names) - 4} more")
     return ", ".join(shown)
 
 
@@ -431,7 +463,7 @@ def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[
     if missing and job.code == 0 and "held" not in job.marks:
         yield from hold(link, job.id)
         raise TransferFailed(
-            f"{link.host}: {', '.join(missing)} is not there, though {how}; shutdown commands wait",
+            f"{link.host}: {missing}, though {how}; shutdown commands wait",
             "sshrun --resume goes on without it",
         )
     yield from _part(link, job, archive, home, record)

@@ -24,6 +24,7 @@ class Start(NamedTuple):
     environment: Environment
     stand_in: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
     uploads: Sequence[Item] = ()
+    downloads: Sequence[Pattern] = ()  # of what stands there before the job, nothing is a result of it
     engine: str | None = None
     compress: bool | None = None
     discard: bool = False
@@ -40,6 +41,7 @@ class Homecoming(NamedTuple):
     log_copy: str = ""  # a file here for what the command printed
     downloads: Sequence[Pattern] = ()
     shutdown_cmds: Sequence[str] = ()
+    everything: bool = False  # also what the job neither made nor changed
     protected: Sequence[str] = ()
     owned: Callable[[str], bool] | None = None  # where set, what is not the job's own here is not replaced
     engine: str | None = None

@@ -107,6 +107,7 @@ class Task(NamedTuple):
             environment=Environment.of(self.settings, self.runner),
             stand_in=stand_in() if self.spec and self.spec.imports_sshrun else b"",
             uploads=self.uploads,
+            downloads=self.downloads,
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
             discard=discard,

@@ -24,13 +24,18 @@ def retrieve(arguments: Arguments, console: Console) -> int:
         job = console.play(jobs.attach(link))
         record = Record(job.id)
         task = task_of(job, record, link.connection.login)
-        if record.retrieved and record.came_to(task.home):
+        everything = "--all" in arguments.words
+        retrieved = record.retrieved and record.came_to(task.home)
+        if retrieved and not everything:
             return retrieved_before(link, job, record, console)
         for warning in task.warnings:
             console.warn(warning)
         record.write_facts(task.facts.started_as(job.facts))
-        home = task.homecoming
+        home = task.homecoming._replace(everything=everything)
         archive = console.play(jobs.find_archive(link, job, home.archive)) if home.archive else transfer.NO_ARCHIVE
+        if retrieved:
+            console.play(jobs.retrieve(link, job, archive, home))
+            return jobs.outcome(link.host, job.id, job.code)
         if job.over:
             status = console.play(jobs.finish(link, jobs.Ended(job, archive), home, record))
             console.say(f"job {job.id} is retrieved; it ended with {code_text(status)}")

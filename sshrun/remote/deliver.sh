@@ -56,16 +56,30 @@ serve_archive() { # NAME BYTES: the most that comes along
   archive_stamp=$(stamp "./$1")
   if [ "$archive_stamp" = none ]; then
     reply archive none
-  elif first_line "$job/archive.before" && [ "$archive_stamp" = "$line" ]; then
+  elif first_line "$job/archive.before" && is_stamp "$archive_stamp" "$line"; then
     reply archive same
   elif [ ! -f "./$1" ] || [ "${archive_stamp%% *}" -gt "$2" ]; then
     reply archive new
   else
-    file_format '0 0'
-    reply archive here "=$(LC_ALL=C stat -L "$stat_option" "${stat_format% *} ." "./$1")"
+    file_format
+    reply archive here "=$(LC_ALL=C stat -L "$stat_option" "${stat_content% *} ." "./$1")"
     head -c "$2" "./$1"
     reply sent
   fi
+}
+
+# A job of before the time of the last change was noted has a shorter one.
+is_stamp() { # NOW BEFORE
+  case $1 in "$2" | "$2 "*) ;; *) return 1 ;; esac
+}
+
+# What "before" noted under a key: the mark of its records, and the records; no mark where it noted nothing.
+serve_noted() { # KEY
+  line=
+  [ ! -e "$job/before.$1" ] || first_line "$job/before.$1"
+  reply noted "$line"
+  [ -z "$line" ] || tail -n +2 "$job/before.$1"
+  reply "done"
 }
 
 # What the job's runner writes down itself, as far as it is there. Before the command began, only earlier jobs can have

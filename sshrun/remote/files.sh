@@ -78,50 +78,70 @@ in_english() { # PROGRAM ARGUMENT..., a function too; of a subshell, since it st
   "$@"
 }
 
-# What stat calls its formats: mode in hex, size, time with what the file system keeps of it, device, inode, name.
-# With LC_ALL=C, since GNU's writes a fraction with the decimal comma of whoever logs in.
-file_format() { # IDENTITY -> $stat_option, $stat_format; with IDENTITY "0 0" device and inode are not told
+# What stat calls its formats: mode in hex, size, time with what the file system keeps of it, device, inode, time of the
+# last change, blocks of 512 bytes, name. With LC_ALL=C, since GNU's writes a fraction with the decimal comma of whoever
+# logs in.
+file_format() { # -> $stat_option, $stat_format; and $stat_content, where all that no copy has is 0
+  [ -z "${stat_option-}" ] || return 0
   stat_option=-c
   case $(LC_ALL=C stat -c %.9Y . 2>/dev/null) in
-  *[0-9].[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) stat_format="%f %s %.9Y $1 %n" ;;
-  '') stat_option=-f stat_format="%Xp %z %Fm $1 %N" ;; # BSD, macOS
-  *) stat_format="%f %s %Y $1 %n" ;;                   # busybox
+  *[0-9].[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9])
+    stat_content="%f %s %.9Y 0 0 0 0 %n" stat_format="%f %s %.9Y %d %i %.9Z %b %n" ;;
+  '') stat_option=-f stat_content="%Xp %z %Fm 0 0 0 0 %N" stat_format="%Xp %z %Fm %d %i %Fc %b %N" ;; # BSD, macOS
+  *) stat_content="%f %s %Y 0 0 0 0 %n" stat_format="%f %s %Y %d %i %Z %b %n" ;;                     # busybox
   esac
 }
 
-# What there is beneath a folder, as far as a pattern may reach. Each record begins with MARK, which no name holds;
+# What there is beneath a directory, as far as a pattern may reach. Each record begins with MARK, which no name holds;
 # after "=" a link stands for itself, after ">" for what it leads to. Links are not followed: the client asks for the
-# folders behind them, since it knows which it has seen.
-serve_list() { # MARK DEPTH HIDDEN FOLDER NAME: DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1
-  file_path "$4"
+# directories behind them, since it knows which it has seen.
+serve_list() { # MARK FOLDER NAME DEPTH HIDDEN
+  list_folder "$2"
+  reply list "$encoded"
+  file_format
+  # Of the complaints only those about directories that may not be read: stat finds links to nothing, which is known.
+  {
+    list_denied=$({ list_tree "$1" "$3" "$4" "$5" ''; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1)
+  } 4>&1
+  encode "$list_denied"
+  reply listed "$encoded"
+}
+
+list_folder() { # FOLDER -> $file_path, its real name, and that $encoded
+  file_path "$1"
   file_path=$(cd "$file_path" 2>/dev/null && real_path)
   file_path=${file_path%.}
   encode "$file_path"
-  reply list "$encoded"
-  file_format '%d %i'
-  list_mark=$1 list_hidden=$3 list_depth=$2
-  list_name=$5
-  set -- -H "$list_name"
+}
+
+# The records. DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1; with LAST only files of such a name.
+# Of a subshell, since it ends it.
+list_tree() { # MARK NAME DEPTH HIDDEN LAST
+  cd "${file_path:?}" || exit
+  export LC_ALL=C
+  list_same="$1=$stat_format" list_behind="$1>$stat_format"
+  # find -H follows a link that it is given by name, and does not say so.
+  [ ! -h "$2" ] || stat -L "$stat_option" "$list_behind" "$2" 2>/dev/null
+  if [ ! -d "$2" ] && [ -e "$2" ]; then
+    exec stat "$stat_option" "$list_same" "$2"
+  fi
+  list_depth=$3 list_hidden=$4 list_last=$5
+  set -- -H "$2"
   [ "$list_depth" -eq 0 ] || set -- "$@" -maxdepth "$list_depth"
   set -- "$@" -name '.sshrun-part*' -prune -o
   [ "$list_hidden" -eq 1 ] || set -- "$@" -name '.?*' -prune -o
-  set -- "$@" -exec stat "$stat_option" "$list_mark=$stat_format" {} + \
-    -type l -exec stat -L "$stat_option" "$list_mark>$stat_format" {} +
-  # find -H follows a link that it is given by name, and does not say so.
-  (cd "${file_path:?}" && [ -h "$list_name" ] && LC_ALL=C stat -L "$stat_option" "$list_mark>$stat_format" "$list_name") 2>/dev/null
-  # Of the complaints only those about folders that may not be read: stat finds links to nothing, which is known.
-  { list_denied=$({ cd "${file_path:?}" && LC_ALL=C find "$@"; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1); } 4>&1
-  encode "$list_denied"
-  reply listed "$encoded"
+  [ -z "$list_last" ] || set -- "$@" ! -type d -name "$list_last"
+  exec find "$@" -exec stat "$stat_option" "$list_same" {} + \
+    -type l -exec stat -L "$stat_option" "$list_behind" {} +
 }
 
 # What there is of the files in a list; those that are missing are left out.
 serve_compare() { # MARK FOLDER BYTES, then the names
   reply list
   file_path "$2"
-  file_format '0 0'
+  file_format
   take "$3" | {
-    cd "$file_path" && LC_ALL=C xargs -0 stat "$stat_option" "$1=$stat_format" 2>/dev/null
+    cd "$file_path" && LC_ALL=C xargs -0 stat "$stat_option" "$1=$stat_content" 2>/dev/null
     cat >/dev/null
   }
   reply listed

@@ -93,12 +93,52 @@ serve_stand_in() { # TEXT
   mkdir -p "$job/lib" && printf '%s\n' "$1" | write "$job/lib/sshrun.py" || refuse state "$job cannot be written"
 }
 
+# What stands on the host before the job, as far as a pattern of its results reaches: what is the same afterwards is none
+# of them. What the first try of a start noted counts, since a later one may find what the job has made already. Where it
+# takes too long nothing is noted, and the client judges by time.
+serve_before() { # KEY MARK FOLDER NAME DEPTH HIDDEN LAST: the last four as for "list_tree"
+  before_file=$job/before.$1
+  [ ! -e "$job/id" ] && [ ! -e "$before_file" ] && [ -z "${before_late-}" ] || return 0
+  list_folder "$3"
+  file_format
+  {
+    printf '%s\n' "$2" >"$before_file.$$" || refuse state "$job cannot be written"
+    if [ ! -e "$file_path/$4" ] && [ ! -h "$file_path/$4" ]; then
+      :
+    elif [ ! -d "$file_path/$4" ]; then
+      (list_tree "$2" "$4" "$5" "$6" "$7") >>"$before_file.$$"
+    else
+      within 10 list_tree "$2" "$4" "$5" "$6" "$7" >>"$before_file.$$" || before_late=1
+    fi
+    [ -n "${before_late-}" ] || publish "$before_file.$$" "$before_file"
+    rm -f "$before_file.$$"
+  } 2>/dev/null
+}
+
+within() { # SECONDS FUNCTION ARGUMENT...; 1 if that took longer, and was ended
+  within_seconds=$1
+  shift
+  "$@" &
+  within_process=$!
+  (
+    trap 'kill $!; exit' TERM
+    sleep "$within_seconds" &
+    wait $! && kill "$within_process"
+  ) >/dev/null 2>&1 </dev/null &
+  within_watch=$!
+  wait "$within_process"
+  within_status=$?
+  kill "$within_watch"
+  wait "$within_watch"
+  [ "$within_status" -lt 128 ]
+}
+
 serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed here, in the folder that was placed
   if [ ! -e "$job/id" ]; then
     encode "$place"
     {
       printf '%s\n' "$session_umask" 1<>"$job/umask" && printf '%s\n' "$encoded" 1<>"$job/folder" &&
-        if [ -n "$1" ]; then stamp "./$1" >"$job/archive.before"; fi &&
+        if [ -n "$1" ] && [ ! -e "$job/archive.before" ]; then stamp "./$1" | write "$job/archive.before"; fi &&
         printf '%s\n' "$program" | write "$job/sshrun.sh"
     } 2>/dev/null || refuse state "$job cannot be written"
   fi
@@ -114,8 +154,8 @@ serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed 
   reply started "$supervisor"
 }
 
-# Size, time and inode tell whether a file is still the one that was there.
+# Size, times and inode tell whether a file is still the one that was there.
 stamp() { # FILE
   [ -e "$1" ] || { echo none && return; }
-  stat -L -c '%s %y %i' -- "$1" 2>/dev/null || stat -L -f '%z %Fm %i' -- "$1" 2>/dev/null || echo none
+  stat -L -c '%s %y %i %z' -- "$1" 2>/dev/null || stat -L -f '%z %Fm %i %Fc' -- "$1" 2>/dev/null || echo none
 }

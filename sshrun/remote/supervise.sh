@@ -8,7 +8,7 @@
 #     log rc.N        what the job printed; how it ended
 #     wake            always empty: who follows the log is told by it that there is news
 #     environment command startup requirements folder umask     what to do, one escaped value a line
-#     phase unbegun started ended archive.before facts           what to tell
+#     phase unbegun started ended archive.before before.KEY facts     what to tell
 #     startup.sh      evaluates a startup command
 #     retrieved forced discarded discarded_by held shutdown/     what came after
 

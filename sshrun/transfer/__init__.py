@@ -18,6 +18,7 @@ from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
 from sshrun.transfer import rsync
 from sshrun.transfer.along import NO_ARCHIVE, SMALL, Archive, place, take_along
+from sshrun.transfer.before import Before, request_before
 from sshrun.transfer.beside import Owned, beside, kept_text, same_content
 from sshrun.transfer.engine import Arrived, Changed, Connection, Engine, SessionRefused, Step, count_files, not_placed
 from sshrun.transfer.listing import RemoteTree, changed, same_time, standing
@@ -30,6 +31,7 @@ __all__ = [
     "NO_ARCHIVE",
     "SMALL",
     "Archive",
+    "Before",
     "Connection",
     "Downloaded",
     "Owned",
@@ -40,6 +42,7 @@ __all__ = [
     "kept_text",
     "not_placed",
     "place",
+    "request_before",
     "request_inline",
     "take_along",
     "upload",
@@ -61,10 +64,16 @@ class Uploaded(NamedTuple):
 
 
 class Downloaded(NamedTuple):
-    """What a download did. `names` are all files here that it was about; `missing` what was named and is not there."""
+    """What a download did. `names` are all files here that it was about; `missing` what was named and is not there.
+
+    `old` is what stood there before the job already and was left alone, by pattern; of what is named in
+    `missing_but_old` there is nothing else.
+    """
 
     names: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    missing_but_old: tuple[str, ...] = ()
+    old: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
     files: int = 0
     bytes: int = 0
     unchanged: int = 0
@@ -169,21 +178,26 @@ def download(
     *,
     protected: Sequence[str | os.PathLike[str]] = (),
     owned: Owned | None = None,
+    before: Before | None = None,
 ) -> Generator[Moved | Warned, None, Downloaded]:
     """Brings home what patterns name on the host, where `session` stands in the folder that they are relative to.
 
     Files of `protected`, and whatever no pattern names, are left alone. With `owned`, a file that differs and is not
-    the job's own is kept, and what comes in its place goes beside it. Raises TransferFailed, and ConnectionFailed where
-    doing it again goes on with what is left.
+    the job's own is kept, and what comes in its place goes beside it. What `before` holds is left on the host. Raises
+    TransferFailed, and ConnectionFailed where doing it again goes on with what is left.
     """
     ways = _Ways(session, connection, facts, engine, compress=bool(compress))
-    trees = [RemoteTree(session, pattern) for pattern in patterns]
+    trees = [RemoteTree(session, pattern, before) for pattern in patterns]
+    if before is not None:
+        before.read()
     for tree in trees:
         tree.read()
     selection = select(patterns, [tree.base for tree in trees], trees)
     for text in selection.warnings:
         yield Warned(f"{session.host}: {text}")
-    for pattern in selection.unmatched:
+    old = dict(selection.old)
+    absent = [pattern for pattern in selection.unmatched if pattern not in old]
+    for pattern in absent:
         yield Warned(f"{session.host}: {visible(pattern.text)} matches nothing there")
     items = _at_home(selection.items, os.path.realpath(home))
     kept: dict[str, str] = {}
@@ -217,7 +231,9 @@ def download(
     yield progress.end(ways.used)
     return Downloaded(
         tuple(names),
-        tuple(pattern.source for pattern in selection.unmatched if not pattern.wildcard),
+        tuple(pattern.source for pattern in absent if not pattern.wildcard),
+        tuple(pattern.source for pattern in selection.unmatched if pattern in old and not pattern.wildcard),
+        selection.old,
         progress.files,
         progress.total,
         count_files(items) - count_files(wanted),

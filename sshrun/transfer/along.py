@@ -10,7 +10,7 @@ from sshrun.errors import TransferFailed
 from sshrun.paths import Entry, Item
 from sshrun.scripts import Session
 from sshrun.transfer.beside import Owned, beside, same_content
-from sshrun.transfer.listing import read_entry
+from sshrun.transfer.entries import read_entry
 from sshrun.transfer.staging import Staging
 
 SMALL = 256 << 10  # bytes

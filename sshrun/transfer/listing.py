@@ -7,16 +7,13 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import PART, Entry, Item, Pattern, split
+from sshrun.paths import PART, Entry, Item, Pattern
 from sshrun.scripts import Session, decode
 from sshrun.terminal import visible
-from sshrun.transfer.engine import PATIENCE
+from sshrun.transfer.before import Before
+from sshrun.transfer.entries import ALL_THE_WAY, RECORD_LIMIT, Reach, raw_records, reach, read_entry, records
 
-ALL_THE_WAY = 0
-# A host that lists more is broken, or means to fill our memory: with names, or with links to ever deeper folders.
-RECORD_LIMIT = 1 << 20
 DEPTH_LIMIT = 300
-_LONGEST_RECORD = 64 << 10  # bytes; no path is longer than 4096 (PATH_MAX of Linux)
 
 _NAMELESS = frozenset(("", ".", ".."))
 
@@ -32,23 +29,20 @@ class RemoteTree:
     Only what stands behind links to folders costs round trips later.
     """
 
-    def __init__(self, session: Session, pattern: Pattern) -> None:
+    def __init__(self, session: Session, pattern: Pattern, before: Before | None = None) -> None:
         self.session = session
+        self._before = before
         self.folder = pattern.base
         self.base = ""
         self.warnings: list[str] = []
         self._mark = os.urandom(16).hex()
         self._links: dict[str, int | None] = {}  # to folders, and how deep was looked behind them
+        self._own: dict[str, Entry] = {}  # links as themselves
         self._entries: dict[str, Entry] = {}
         self._folders: dict[str, dict[str, Entry]] = {}
-        if not pattern.wildcard:
-            self._top = pattern.path
-            self._ask(self._top, ALL_THE_WAY, hidden=True)
-        else:
-            self._top, parts = split(pattern.path)
-            depth = ALL_THE_WAY if "**" in parts else len(parts)
-            hidden = any(step.startswith(".") for step in (os.path.basename(self._top), *parts))
-            self._ask(self._top, depth, hidden=hidden)
+        reached = reach(pattern)
+        self._key = reached.key
+        self._ask(reached)
 
     def entry(self, path: str) -> Entry | None:
         return self._entries.get(path)
@@ -57,14 +51,20 @@ class RemoteTree:
         depth = ALL_THE_WAY if deep else 1
         if path in self._links and self._links[path] not in (depth, ALL_THE_WAY):
             self._links[path] = depth
-            self._ask(path, depth, hidden=True)
-            self._top = path
+            self._ask(Reach(self.folder, path, depth, hidden=True))
             self.read()
         return [found for found in sorted(self._folders.get(path, {}).items()) if not found[0].startswith(PART)]
 
-    def _ask(self, path: str, depth: int, *, hidden: bool) -> None:
-        name = f"./{path}" if path else "."
-        self.session.request("list", self._mark, str(depth), str(int(hidden)), self.folder, name)
+    def is_old(self, path: str, entry: Entry) -> bool:
+        if self._before is None:
+            return False
+        reached = not any(path.startswith(f"{link}/") for link in self._links)
+        own = None if entry.is_folder else self._own.get(path)
+        return all(self._before.holds(self._key, one, reached=reached) for one in (entry, own) if one is not None)
+
+    def _ask(self, reached: Reach) -> None:
+        self._top = reached.top
+        self.session.request("list", self._mark, *reached.values)
 
     def read(self) -> None:
         """Raises TransferFailed where the host lists what it was not asked for."""
@@ -89,6 +89,7 @@ class RemoteTree:
     def _add(self, path: str, entry: Entry, *, follows: bool) -> None:
         """A link is told of twice: as itself, which means nothing yet, and as what it leads to, if anything."""
         if stat.S_ISLNK(entry.mode):
+            self._own[path] = entry
             entry = self._entries.get(path, Entry(0))
         elif follows and entry.is_folder and path != self._top:
             self._links.setdefault(path, None)
@@ -96,44 +97,6 @@ class RemoteTree:
         if path:
             folder, _, name = path.rpartition("/")
             self._folders.setdefault(folder, {})[name] = entry
-
-
-def records(session: Session, mark: str) -> Iterator[tuple[bool, str, Entry]]:
-    """What the host lists: whether a link was followed for it, its name, what it is. The next reply ends it."""
-    for record in _raw_records(session, mark):
-        yield record[:1] == b">", *read_entry(session, record)
-
-
-def _raw_records(session: Session, mark: str) -> Iterator[bytes]:
-    begin = b"\n" + mark.encode()
-    rest = b"\n"
-    count = 0
-    for chunk in session.raw(timeout=PATIENCE):
-        *whole, rest = (rest + chunk).split(begin)
-        count += len(whole)
-        if count > 2 * RECORD_LIMIT or len(rest) > _LONGEST_RECORD:
-            raise TransferFailed(f"{session.host}: its list of files has no end", "download fewer at once")
-        yield from filter(None, whole)
-    if rest != b"\n":
-        yield rest.removesuffix(b"\n")
-
-
-def read_entry(session: Session, record: bytes) -> tuple[str, Entry]:
-    """One record of the host's: a sign, mode in hex, size, time, device, inode, name. Raises TransferFailed."""
-    try:
-        mode, size, time, device, inode, name = record[1:].split(b" ", 5)
-        seconds, _, fraction = time.partition(b".")
-        mtime_ns = int(seconds + fraction[:9].ljust(9, b"0"))
-        entry = Entry(int(mode, 16), int(size), mtime_ns, (int(device), int(inode)))
-        # Numbers that no stat(2) can give are none that os.stat_result and os.utime could take.
-        if not (0 <= entry.mode < 1 << 16 and 0 <= entry.size < 1 << 63 and abs(mtime_ns) < 10**9 << 63):
-            raise ValueError(record)
-        if b"\0" in name:
-            raise ValueError(name)  # it would be two names in every list that is sent
-    except ValueError as error:
-        shown = visible(os.fsdecode(record[:200]))
-        raise TransferFailed(f"{session.host}: its list of files cannot be read: {shown}") from error
-    return os.fsdecode(name), entry
 
 
 def standing(session: Session, folder: str, names: Sequence[str]) -> dict[str, Entry]:
@@ -161,7 +124,7 @@ def changed(session: Session, root: str, items: Sequence[Item]) -> list[Item]:
 
 def _listed(item: Item) -> bytes:
     seconds, nanoseconds = divmod(item.mtime_ns, 10**9)
-    return b"=%x %d %d.%09d 0 0 ./%b" % (item.mode, item.size, seconds, nanoseconds, os.fsencode(item.name))
+    return b"=%x %d %d.%09d 0 0 0 0 ./%b" % (item.mode, item.size, seconds, nanoseconds, os.fsencode(item.name))
 
 
 def _compared(session: Session, folder: str, names: Sequence[str]) -> Iterator[bytes]:
@@ -179,7 +142,7 @@ def _compared(session: Session, folder: str, names: Sequence[str]) -> Iterator[b
     def answers(asked: bool) -> Iterator[bytes]:
         while asked:
             session.reply()
-            yield from _raw_records(session, mark)
+            yield from raw_records(session, mark)
             session.reply()
             asked = ask()
 

@@ -277,7 +277,7 @@ def test_an_scp_that_tells_the_truth_is_believed(liar: Liar) -> None:
     "name", ["./../evil", "/etc/evil", "./b", "./d/../../evil", "./d//a", "./d/./a", "./d/\x1b]0;evil\x07/.."]
 )
 def test_a_list_that_lies(liar: Liar, name: str) -> None:
-    liar.lies.write_text(f"81a4 4 1600000000.000000000 1 1 {name}")
+    liar.lies.write_text(f"81a4 4 1600000000.000000000 1 1 1.0 8 {name}")
     liar.lie("stat", 'case $2 in *=*) printf "%s=%s\\n" "${2%%=*}" "$(cat "$lies")" ;; *) exec "$real" "$@" ;; esac')
     assert "which it was not asked for" in liar.refused("tar", "d")
 
@@ -290,12 +290,14 @@ def test_a_list_that_makes_no_sense(liar: Liar) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        "88888888888888888 4 1.0 1 1 ./a",
-        "-81a4 4 1.0 1 1 ./a",
-        "81a4 -5 1.0 1 1 ./a",
-        f"81a4 1{'0' * 30} 1.0 1 1 ./a",
-        f"81a4 4 1{'0' * 30}.0 1 1 ./a",
-        "81a4 4 1.0 1 1 ./d/a\0./b",
+        "88888888888888888 4 1.0 1 1 1.0 8 ./a",
+        "-81a4 4 1.0 1 1 1.0 8 ./a",
+        "81a4 -5 1.0 1 1 1.0 8 ./a",
+        f"81a4 1{'0' * 30} 1.0 1 1 1.0 8 ./a",
+        f"81a4 4 1{'0' * 30}.0 1 1 1.0 8 ./a",
+        "81a4 4 1.0 1 1 1.0 -x ./a",
+        "81a4 4 1.0 1 1 ./a",
+        "81a4 4 1.0 1 1 1.0 8 ./d/a\0./b",
     ],
 )
 def test_a_list_of_what_cannot_be(liar: Liar, record: str) -> None:
@@ -317,7 +319,9 @@ def test_digests_without_end(liar: Liar) -> None:
 
 @pytest.mark.long
 def test_a_list_without_end(liar: Liar) -> None:
-    script = 'mark=${2%%=*}; exec awk -v mark="$mark" \'BEGIN { while (1) print mark "=81a4 0 1.0 1 1 ./d/" n++ }\''
+    script = (
+        'mark=${2%%=*}; exec awk -v mark="$mark" \'BEGIN { while (1) print mark "=81a4 0 1.0 1 1 1.0 8 ./d/" n++ }\''
+    )
     liar.lie("stat", f'case $2 in *=*) {script} ;; *) exec "$real" "$@" ;; esac')
     assert "lists more than" in liar.refused("tar", "d")
 
