@@ -47,8 +47,7 @@ class Link:
             self.connection.ready()
             if self._took is None:
                 self._took = int(time.monotonic() - self._begun)
-            self._session = Session(self.connection.session(scripts.BOOTSTRAP), self.host)
-            self._session.ask_for_beats()
+            self._session = scripts.begin(self.connection)
             if self.connection.shared:
                 self._session.patience = scripts.PATIENCE  # also before: a master may have been dead for hours
         return self._session

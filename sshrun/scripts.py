@@ -11,17 +11,30 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun.errors import ConnectionFailed, HostUnfit, RemoteError
+from sshrun.login_shell import INPUT_EATEN, OTHER_SHELL, diagnose
 from sshrun.process import Child
+
+if TYPE_CHECKING:
+    from sshrun.ssh import Connection
+
+# The first line that is sent. Our command drops it; whatever else reads it as a command (a shell that a start file has
+# put in the place of the login shell, one that `exec ssh` leads to) ends, and runs nothing of what comes behind.
+FIRST_LINE = f"exit {OTHER_SHELL}"
 
 # Any login shell can read this one line: it holds no "!", no backslash and no newline (csh, fish). The program's size
 # goes ahead of it, since a shell reads lines byte by byte, and `sh -s` in dash reads ahead and would eat the requests
 # behind. dd may get less than it asks for (a pipe), and never takes more.
+#
+# What start files have exported is in force in /bin/sh too: TMOUT would end each wait of bash and ksh93 for a line, and
+# SHELLOPTS, which bash obeys, would show every value on stderr.
 BOOTSTRAP = (
-    "exec /bin/sh -c 'program=; IFS= read -r size || exit; while had=${#program}; [ $had -lt $size ]; do "
+    "exec /bin/sh -c 'unset TMOUT; set +aCefuvx; IFS= read -r line && "
+    f'[ "$line" = "{FIRST_LINE}" ] || exit {INPUT_EATEN}; '
+    "program=; IFS= read -r size || exit; while had=${#program}; [ $had -lt $size ]; do "
     "program=$program$(dd bs=$((size - had)) count=1 2>/dev/null; echo .); program=${program%.}; "
     '[ ${#program} -gt $had ] || exit 1; done; eval "$program"\''
 )
@@ -43,6 +56,7 @@ PARTS = (
     "main",
 )
 
+FIRST_SILENCE = 5.0  # seconds after which it is asked whether a login shell is at our command at all
 SILENCE = 30.0  # seconds without an expected answer after which a connection counts as lost
 BEAT = 5  # seconds between two signs of life
 PATIENCE = 3.0 * BEAT  # seconds without any after which a connection counts as lost
@@ -104,10 +118,12 @@ def decode(value: str | bytes) -> bytes:
 class Session:
     """A conversation with the program on the host, over one ssh process."""
 
-    def __init__(self, child: Child, host: str) -> None:
+    def __init__(self, child: Child, host: str, again: Callable[[], Child] | None = None) -> None:
+        """`child` carries out BOOTSTRAP; `again` starts one more of it, where that costs no login."""
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
         self.child = child
         self.host = host
+        self._again = again
         self.nonce = b"%" + os.urandom(16).hex().encode()
         self.buffer = b""
         self.noise = b""
@@ -124,7 +140,7 @@ class Session:
         for pipe in (child.stdin, child.stdout):
             _widen(pipe)
         script = program()
-        self._outgoing = b"%d\n%s%s\n" % (len(script), script, self.nonce)
+        self._outgoing = b"%s\n%d\n%s%s\n" % (FIRST_LINE.encode(), len(script), script, self.nonce)
 
     # Sending
 
@@ -265,10 +281,12 @@ class Session:
     def _fill(self, timeout: float | None) -> bool:
         """Waits for bytes and takes them; True if it was something else that could be read."""
         assert self.child.stdout is not None
+        if not self.ready and self._again is not None:
+            self._await_shell(self._again)
         until = None if timeout is None else time.monotonic() + timeout
         while not (events := self._wait(self.poll, until)):
             if until is not None and time.monotonic() >= until:
-                raise ConnectionFailed(f"{self.host} has given no answer for {timeout:.0f} s")
+                raise ConnectionFailed(f"{self.host} has given no answer for {timeout:.0f} s{self._waiting()}")
         woken = False
         for descriptor, _ in events:
             if descriptor != self.child.stdout:
@@ -279,6 +297,36 @@ class Session:
                 raise self._ended()
             self.buffer = self.buffer + data if self.buffer else data
         return woken
+
+    def _await_shell(self, again: Callable[[], Child]) -> None:
+        """Waits for what comes before the first reply; where nothing does, finds out whether our command is run at all.
+
+        A shell such as fish in the place of the login shell reads all of its input before it carries out a line, and a
+        start file may read for ever. A second session, whose input ends, shows either. A slow start file is waited for.
+        """
+        assert self.child.stdout is not None
+        either = select.poll()
+        either.register(self.child.stdout, select.POLLIN)
+        if either.poll(FIRST_SILENCE * 1000):
+            return
+        self._again = None
+        child = again()
+        assert child.stdin is not None and child.stdout is not None
+        either.register(child.stdout, select.POLLIN)
+        try:
+            os.write(child.stdin, FIRST_LINE.encode() + b"\n")
+            child.close_stdin()
+            while [child.stdout] == [descriptor for descriptor, _ in either.poll(FIRST_SILENCE * 1000)]:
+                if not os.read(child.stdout, PIPE_SIZE):
+                    status = child.wait()
+                    if status in (OTHER_SHELL, INPUT_EATEN):
+                        raise self._unfit(status)
+                    return
+        except BrokenPipeError:
+            pass  # no second session: MaxSessions of sshd_config(5)
+        finally:
+            child.kill()
+            child.close()
 
     def _read_errors(self) -> None:
         assert self.child.stderr is not None
@@ -301,11 +349,14 @@ class Session:
         limit = min((limit for limit in (until, silence) if limit is not None), default=None)
         events = poll.poll(None if limit is None else max(0.0, limit - now) * 1000)
         if not events and limit is not None and limit == silence:
-            raise ConnectionFailed(f"{self.host} has been silent for {limit - now:.0f} s")
+            raise ConnectionFailed(f"{self.host} has been silent for {limit - now:.0f} s{self._waiting()}")
         others = [(descriptor, event) for descriptor, event in events if descriptor != self.child.stderr]
         if len(others) < len(events):
             self._read_errors()
         return others
+
+    def _waiting(self) -> str:
+        return "" if self.ready else ": does a start file of the login shell wait for something?"
 
     def _ended(self) -> RemoteError:
         """Why the stream has ended. ssh says 255 for its own failures, and for many others: its words decide."""
@@ -314,11 +365,12 @@ class Session:
         said = _last_line(self.errors)
         if self.ready or status == 255 or status < 0:
             return ConnectionFailed(f"the connection to {self.host} was lost" + (f" ({said})" if said else ""))
-        shown = _last_line(self.noise + b"\n" + self.buffer) or said
-        return HostUnfit(
-            f"{self.host} lets us log in but runs no shell for us: it answered {shown!r} (exit {status})",
-            "see whether a ForceCommand, a nologin shell or an sftp-only account is in the way",
-        )
+        return self._unfit(status)
+
+    def _unfit(self, status: int) -> HostUnfit:
+        answer = b"\n".join((self.errors, self.noise, self.buffer)).decode("utf-8", "replace").strip()
+        text, fix = diagnose(status, answer)
+        return HostUnfit(f"{self.host} lets us log in, but {text}", fix)
 
     def close(self) -> None:
         """Ends the session; the host's side ends by itself at the end of its input."""
@@ -336,6 +388,14 @@ class Session:
         """Ends the session where nothing can be said any more."""
         self.child.close()
         self.child.kill()
+
+
+def begin(connection: Connection) -> Session:
+    """A session over a connection that is there, with signs of life."""
+    again = None if connection.alone else lambda: connection.session(BOOTSTRAP)
+    session = Session(connection.session(BOOTSTRAP), connection.host, again)
+    session.ask_for_beats()
+    return session
 
 
 def _overlap(data: bytes, marker: bytes) -> int:

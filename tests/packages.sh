@@ -11,6 +11,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 main() {
     kind=${1-}
     missing=
+    wanted=
     case $kind in
     venv) venv ;;
     demo) venv && servers ;;
@@ -20,7 +21,7 @@ main() {
     ci) need make make && need python3 python3 && need docker docker.io && compose ;;
     *) fail "usage: $0 venv|demo|test|lint|base|ci" ;;
     esac
-    [ -z "$missing" ] || install_missing
+    [ -z "$missing$wanted" ] || install_missing
 }
 
 venv() {
@@ -44,6 +45,8 @@ shells() {
     need ps procps
     need strace strace
     need tmux tmux
+    # Not every system has it, and its tests are skipped there.
+    command -v ksh93 >/dev/null 2>&1 || wanted="$wanted ksh93u+m"
     # A language that writes a decimal comma, for localedef to make.
     [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales"
 }
@@ -61,17 +64,23 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
+# Where $wanted alone is not there, it is no reason to bother anybody.
 install_missing() {
+    [ -n "$missing" ] || { command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; } || return 0
     # $missing is a list of words.
     # shellcheck disable=SC2086
     set -- $missing
     command -v apt-get >/dev/null 2>&1 || fail "please install: $*"
     # Not apt-get itself: that would start an sshd.
     [ "$(id -u)" -eq 0 ] || fail "missing are $*; please type: sudo PYTHON=$PYTHON tests/packages.sh $kind"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || [ -z "$missing" ]
+    for package in $wanted; do
+        ! apt-cache show "$package" >/dev/null 2>&1 || set -- "$@" "$package"
+    done
+    [ $# -gt 0 ] || return 0
     printf 'packages.sh: installing %s\n' "$*" >&2
     forbid_daemons
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
     apt-get install -qq -y --no-install-recommends "$@" >/dev/null
     case " $* " in *" openssh-server "*) disable_sshd ;; esac
 }

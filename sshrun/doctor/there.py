@@ -11,8 +11,9 @@ from sshrun.doctor.finding import Finding, Verdict, failure, ok, warning
 from sshrun.errors import ConnectionFailed, HostUnfit, RemoteError
 from sshrun.job import Job, size_text
 from sshrun.jobs import Sightings, busy_text
+from sshrun.login_shell import GUARDS
 from sshrun.process import PIPE, run, spawn
-from sshrun.scripts import BOOTSTRAP, Refusal, Session, decode
+from sshrun.scripts import Refusal, Session, begin, decode
 from sshrun.settings import Settings
 from sshrun.ssh import Connection
 
@@ -23,16 +24,6 @@ LITTLE = 100 << 10  # kilobytes, as df -k counts them: 1024 bytes; a virtual env
 
 ELSEWHERE = "environment: [TMPDIR=FOLDER] in the settings"
 
-# How the start file of a shell stays silent where nobody is at a terminal.
-SILENCE = {
-    "bash": "~/.bashrc: case $- in *i*) ;; *) return ;; esac",
-    "zsh": "~/.zshenv: [[ -o interactive ]] || return",
-    "fish": "~/.config/fish/config.fish: status is-interactive; or exit",
-    "tcsh": "~/.tcshrc: if (! $?prompt) exit",
-    "csh": "~/.cshrc: if (! $?prompt) exit",
-    "sh": "its start file: case $- in *i*) ;; *) return ;; esac",
-}
-
 # The sftp client's first packet, SSH_FXP_INIT of version 3, and the type of its answer (draft-ietf-secsh-filexfer-02).
 SFTP_INIT = b"\0\0\0\5\1\0\0\0\3"
 SFTP_VERSION = 2
@@ -40,7 +31,7 @@ SFTP_VERSION = 2
 
 def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     folder = settings.remote_dir.value
-    session = _session(connection)
+    session = begin(connection)
     seen = Sightings()
     folders: list[str] = []
     try:
@@ -56,7 +47,7 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
                 seen.note(reply)
         answered = time.time()
     except RemoteError as error:
-        yield _no_shell(connection, session, error)
+        yield _no_shell(connection, error)
         session.abandon()
         return
     facts = seen.facts
@@ -72,25 +63,12 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield _job(connection.host, seen)
 
 
-def _session(connection: Connection) -> Session:
-    session = Session(connection.session(BOOTSTRAP), connection.host)
-    session.ask_for_beats()
-    return session
-
-
-def _no_shell(connection: Connection, session: Session, error: RemoteError) -> Finding:
-    """Why a login leads to no shell: what came instead of an answer tells."""
-    answer = (session.noise + session.buffer + session.errors).decode("utf-8", "replace").strip()
+def _no_shell(connection: Connection, error: RemoteError) -> Finding:
     if isinstance(error, Refusal):
         values = decode(error.values).decode("utf-8", "replace")
         return failure("home", values, "free some space there, or see who may write to it")
-    if "not available" in answer:
-        return failure("shell", f"the account has no shell: {answer!r}", "there, as root: chsh -s /bin/sh USER")
-    if "sftp" in answer:
-        return failure("shell", f"the account is for sftp only: {answer!r}", "ask for one with a shell")
     if isinstance(error, HostUnfit):
-        text = f"the server runs a command of its own instead of ours; it answers {answer!r}"
-        return failure("shell", text, 'see ForceCommand in sshd_config, command="…" in authorized_keys')
+        return failure("shell", error.message, error.hint)
     return failure("shell", error.message, f"what does it wait for? {connection.by_hand}")
 
 
@@ -101,7 +79,7 @@ def _shell(facts: Mapping[str, str], session: Session) -> Finding:
     if noise:
         text = f"{shell} prints before it obeys: {noise.splitlines()[0]!r}. sshrun drops that; scp and sftp cannot"
         name = os.path.basename(facts.get("shell", ""))
-        return warning("shell", text, f"first line there of {SILENCE.get(name, SILENCE['sh'])}")
+        return warning("shell", text, f"first line there of {GUARDS.get(name, GUARDS['sh'])}")
     if "bash" not in tools:
         text = f"{shell} without bash: startup and shutdown commands run in sh"
         return warning("shell", text, "there: apt-get install bash")
@@ -225,7 +203,7 @@ def _answer(argv: Sequence[str], question: bytes) -> tuple[bytes, bytes]:
 def _detaching(connection: Connection, facts: Mapping[str, str]) -> Finding:
     """Whether a job outlives the connection: where logind judges, that is the whole login and not only the session."""
     canary = os.urandom(4).hex()
-    session = _session(connection)
+    session = begin(connection)
     try:
         session.request("canary", canary)
         session.reply()
@@ -238,7 +216,7 @@ def _detaching(connection: Connection, facts: Mapping[str, str]) -> Finding:
         connection.drop()
         time.sleep(APART)
         connection.reopen(PATIENCE)
-        session = _session(connection)
+        session = begin(connection)
         session.request("canary_look", canary)
         alive = session.reply(timeout=30).values == "alive"
         session.close()

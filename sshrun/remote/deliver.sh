@@ -135,8 +135,8 @@ serve_release() { # ID COMMAND...
   fi
   mark "$release_folder/retrieved" || refuse state "$release_folder cannot be written"
   # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
-  # listens any more, SIGPIPE must not end us before they have begun.
-  (reply released "$release_id")
+  # listens any more, SIGPIPE must not end us before they have begun. ksh93 makes no process of it, hence the trap.
+  (trap '' PIPE && reply released "$release_id") 2>/dev/null
   [ -e "$release_folder/shutdown/commands" ] && has_turn "$release_id" || return 0
   launch "$release_folder/shutdown" shutdown "$release_id"
 }

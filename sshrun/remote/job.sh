@@ -122,5 +122,6 @@ shutdown_one() { # COMMAND CODE_FILE
     unset -f $(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$job_folder/sshrun.sh" | tr '\n' ' ')
     eval "$shutdown_command"
   ) </dev/null
-  echo $? >"$2"
+  exit_code $?
+  echo "$exit_code" >"$2"
 }

@@ -33,6 +33,16 @@ is_gnu() { case $("$1" --version 2>/dev/null) in *GNU*) ;; *) return 1 ;; esac; 
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# What ended by signal N is 128+N to most shells, 256+N to ksh93 and 384+N to yash.
+exit_code() { # STATUS -> $exit_code
+  exit_code=$1
+  if [ "$1" -gt 384 ]; then
+    exit_code=$(($1 - 256))
+  elif [ "$1" -gt 256 ]; then
+    exit_code=$(($1 - 128))
+  fi
+}
+
 pause() { sleep 0.1 2>/dev/null || sleep 1; } # POSIX sleep takes whole seconds only
 
 # Exactly COUNT bytes of stdin to stdout. GNU head asks for no byte too many; busybox head does, and so may any other.

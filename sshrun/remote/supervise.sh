@@ -38,7 +38,8 @@ supervise() { # FOLDER MODE ID
   forget_connection
   # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
   login_shell "$1/sshrun.sh" "$2" "$1" 3>>log 8>&-
-  supervise_code=$?
+  exit_code $?
+  supervise_code=$exit_code
   [ "$supervise_code" -ne 0 ] || [ ! -s unbegun ] || {
     supervise_code=1
     note_unbegun "$1"
@@ -76,8 +77,9 @@ login_shell() {
 # By way of a file: a profile may print, and leave programs behind that hold what it prints to.
 login_path() { # -> $login_path, where a job finds its programs; 1 if a profile ends the shell, or makes it another
   login_file=$state/path.$$
+  # In a subshell of its own: ksh93 loses the output of a $(...) that calls a function whose output goes elsewhere.
   # shellcheck disable=SC2016 # that shell's own
-  login_shell -c 'printf "%s\n" "$PATH" >"$1"; (exit 7)' login "$login_file" </dev/null >/dev/null 2>&1
+  (login_shell -c 'printf "%s\n" "$PATH" >"$1"; (exit 7)' login "$login_file") </dev/null >/dev/null 2>&1
   login_status=$?
   first_line "$login_file"
   login_path=${line:-$PATH} # a full disk keeps none
@@ -109,7 +111,8 @@ os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
       launch_warning="logind ends all jobs at logout (KillUserProcesses=yes); as root: loginctl enable-linger $(id -un)"
     fi
   fi
-  supervisor=$("$@" </dev/null 2>"$launch_errors")
+  # ksh93 waits for the program that it started and not for the end of what is printed; cat does the latter.
+  supervisor=$("$@" </dev/null 2>"$launch_errors" | cat)
 }
 
 launch_plain() { "$@" & }

@@ -198,8 +198,11 @@ def _required(program: str) -> str:
     return found
 
 
-@pytest.fixture(params=["dash", "bash", "busybox"])
+@pytest.fixture(params=["dash", "bash", "busybox", "ksh93"])
 def shell(request: pytest.FixtureRequest) -> str:
+    if request.param == "ksh93" and not shutil.which("ksh93", path=SYSTEM_PATH):
+        give_up = pytest.fail if "CI" in os.environ else pytest.skip
+        give_up("there is no ksh93: apt install ksh93u+m")
     return str(request.param)
 
 

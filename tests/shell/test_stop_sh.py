@@ -14,13 +14,13 @@ import pytest
 
 # Each leaves "sleep 70" running, or forks for ever, unless it is really killed.
 ESCAPES = {
-    "ignores TERM": "trap '' TERM; echo ready; while :; do sleep 70; done",
+    "ignores TERM": "trap '' TERM; echo ready; while :; do env sleep 70; done",
     "is a daemon in a session of its own": (
-        "setsid sh -c 'trap \"\" TERM HUP INT; (while :; do sleep 70; done) </dev/null >/dev/null 2>&1 &'; "
-        "echo ready; sleep 70"
+        "setsid sh -c 'trap \"\" TERM HUP INT; (while :; do env sleep 70; done) </dev/null >/dev/null 2>&1 &'; "
+        "echo ready; env sleep 70"
     ),
-    "forks on and on": "trap '' TERM; echo ready; while :; do sleep 70 & sleep 0.05; done",
-    "is stopped": "echo ready; kill -STOP $$; sleep 70",
+    "forks on and on": "trap '' TERM; echo ready; while :; do env sleep 70 & sleep 0.05; done",
+    "is stopped": "echo ready; kill -STOP $$; env sleep 70",
     "has no environment": 'echo ready; exec env -i "$(command -v sleep)" 70',
     "changed its own environment": "echo ready; unset SSHRUN_JOB; exec sleep 70",
 }
@@ -56,7 +56,7 @@ def test_stop_kills_after_ten_seconds_what_does_not_go(host, until) -> None:
         path = host.home / f"escape{number}"
         path.write_text(script.replace("70", host.mark))
         scripts.append(f"sh {path} &")
-    session, job = host.begin(["sh", "-c", "\n".join([*scripts, "wait", f"sleep {host.mark}"])])
+    session, job = host.begin(["sh", "-c", "\n".join([*scripts, "wait", f"env sleep {host.mark}"])])
     until(lambda: (host.job(job) / "log").read_bytes().count(b"ready\n") == len(ESCAPES))
     until(lambda: len(_processes(host)) >= 4)
     assert 9 < _stopped(host, session, job) < 25
@@ -83,7 +83,7 @@ def test_stop_ends_what_a_finished_job_has_left(host, until) -> None:
 
 def test_interrupt_while_following_ends_the_whole_job_and_shows_the_rest_of_its_log(host, until) -> None:
     """Also what outlives the command: the end of the log is not the end of the job's processes."""
-    script = f"setsid sh -c 'trap \"\" TERM; while :; do sleep {host.mark}; done' </dev/null >/dev/null 2>&1 &\n"
+    script = f"setsid sh -c 'trap \"\" TERM; while :; do env sleep {host.mark}; done' </dev/null >/dev/null 2>&1 &\n"
     script += "trap 'echo saved; exit 17' TERM; echo ready; while :; do sleep 0.1; done"
     session, job = host.begin(["sh", "-c", script])
     session.request("follow", job, "0")

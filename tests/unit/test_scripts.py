@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sshrun.errors import ConnectionFailed, HostUnfit
+from sshrun.login_shell import INPUT_EATEN
 from sshrun.process import PIPE, spawn
-from sshrun.scripts import BOOTSTRAP, PARTS, PATIENCE, Refusal, Reply, Session, decode, encode, program
+from sshrun.scripts import BOOTSTRAP, FIRST_LINE, PARTS, PATIENCE, Refusal, Reply, Session, decode, encode, program
 
 # Takes the program and the nonce, then writes pieces, each alone, with the nonce in the place of "NONCE", or with a
 # half of it in the place of "HALF".
 HOST = """
 import os, sys, time
+sys.stdin.buffer.readline()
 program = sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))
 nonce = sys.stdin.buffer.readline().strip()
 for piece in eval(sys.argv[1]):
@@ -32,7 +34,7 @@ sys.exit(int(sys.argv[2]))
 """
 
 # The same in sh, up to the first reply.
-READY = 'read -r size; dd bs=1 count="$size" >/dev/null 2>&1; read -r nonce; echo "$nonce ready"\n'
+READY = 'read -r _; read -r size; dd bs=1 count="$size" >/dev/null 2>&1; read -r nonce; echo "$nonce ready"\n'
 
 
 @pytest.fixture
@@ -83,9 +85,28 @@ def test_the_program_holds_every_part_and_ends_with_its_call() -> None:
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_a_program_that_ends_too_early_is_not_carried_out(shell: str) -> None:
     argv = ["sh", "-c", BOOTSTRAP.replace("/bin/sh", shell)]
+    first = FIRST_LINE.encode() + b"\n"
     for sent in (b"", b"100\n", b"100\necho carried out; exit 0\n"):
-        done = subprocess.run(argv, input=sent, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(argv, input=first + sent, capture_output=True, timeout=20, check=False)
         assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_a_program_whose_beginning_was_eaten_is_not_carried_out(shell: str) -> None:
+    program = b"echo carried out"
+    argv = ["sh", "-c", BOOTSTRAP.replace("/bin/sh", shell)]
+    for sent in (b"", b"%d\n%s" % (len(program), program), program):
+        done = subprocess.run(argv, input=sent, capture_output=True, timeout=20, check=False)
+        assert (done.returncode, done.stdout) == (INPUT_EATEN, b"")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+def test_what_is_sent_is_no_command_of_another_shell(shell: str) -> None:
+    session = Session(spawn(shell.split(), stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
+    session.request("probe", ".")
+    with pytest.raises(HostUnfit, match="becomes another shell"):
+        session.reply()
+    session.abandon()
 
 
 def test_replies_come_in_order_whatever_stands_between(talk) -> None:  # type: ignore[no-untyped-def]
