@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sshrun.errors import OutputFailed, SshrunError
 from sshrun.interrupts import Interrupted
-from sshrun.job import Described, Event, Logged, Moved, Retrieved, Said, Started, Warned, files_text
+from sshrun.job import Described, Event, Heard, Logged, Moved, Retrieved, Said, Started, TryAgain, Warned, files_text
 from sshrun.terminal import TerminalFilter, visible
 
 Result = TypeVar("Result")
@@ -46,6 +46,18 @@ class Console:
     def warn(self, text: str) -> None:
         self._line(f"warning: {text}")
 
+    def hear(self, text: str) -> None:
+        """A line of somebody else's, to be read even with -q: it may say what is to be done."""
+        self._end_bar()
+        _write(2, f"{visible(text)}\n".encode("utf-8", "surrogateescape"))
+
+    def _try_again(self, text: str) -> None:
+        if os.isatty(2):
+            # ssh writes its question by itself, so that this may stand before it or behind it: on one line with it.
+            _write(2, f"({visible(text)}) ".encode("utf-8", "surrogateescape"))
+        else:
+            self.hear(text)
+
     def fail(self, error: SshrunError) -> None:
         first, *others = error.message.splitlines() or [""]
         self._line(first if others or not error.hint else f"{first} ({error.hint})")
@@ -72,6 +84,10 @@ class Console:
             self.say(event.text.rstrip("\n"))
         elif isinstance(event, Warned):
             self.warn(event.text)
+        elif isinstance(event, Heard):
+            self.hear(event.text)
+        elif isinstance(event, TryAgain):
+            self._try_again(event.text)
         elif isinstance(event, Moved):
             self._progress(event)
         elif isinstance(event, Started):
@@ -196,6 +212,8 @@ class JsonConsole(Console):
             self.record({"event": event.kind, "text": event.text})
         elif isinstance(event, Warned):
             self.warn(event.text)
+        elif isinstance(event, Heard | TryAgain):
+            self.record({"event": "heard", "text": event.text})
         elif isinstance(event, Moved):
             self.record({"event": event.direction, **event._asdict()})
         elif isinstance(event, Started):

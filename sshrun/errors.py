@@ -11,6 +11,7 @@
         ├── ConnectionFailed ...........      no connection, and a retry may help: it was lost, or the server hung up
         │   ├── Unreachable ............      nobody answered, so that nobody minds being asked again soon
         │   └── Refused ................      a retry cannot help: a key or a host key is wrong
+        │       └── AnswerNeeded .......      a retry can help if a person answers: a password, a passphrase, a code
         ├── HostUnfit ..................      the host lacks what a job needs
         ├── TransferFailed .............      files did not get across whole
         └── OutputFailed ...............      what the job prints cannot be shown or kept here
@@ -98,6 +99,10 @@ class Unreachable(ConnectionFailed):
 
 class Refused(ConnectionFailed):
     """There is no connection, and trying again cannot help: a key or a host key is wrong."""
+
+
+class AnswerNeeded(Refused):
+    """Logging in takes a person's answer, and nobody was asked."""
 
 
 class HostUnfit(RemoteError):

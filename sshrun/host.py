@@ -23,6 +23,10 @@ USER_CONFIG = "~/.ssh/config"  # beneath the home directory of the passwd file, 
 # A dead connection is noticed within 5 s x 3, and a long silent job keeps its connection.
 _DEFAULTS = "Host *\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout 30\n"
 
+# Seconds for an answer that comes through a proxy, unless the person's file says otherwise: it may have asked for a
+# login in a browser (cloudflared, gcloud), or a bastion for a password.
+_PROXY_PATIENCE = 600
+
 # What `ssh -G` shows of these says: nothing sets it.
 _UNSET_PORT = "1"
 _UNSET_USER = "unset-user"
@@ -119,6 +123,7 @@ class SshView(NamedTuple):
     `control_path` is expanded, which is right where user and port are set; "none" where the user turned sharing off.
     `algorithms` are those that a key or a certificate may be offered with, set or not. `ignored_keywords` are the
     patterns of IgnoreUnknown. `twice`: ssh reads the files a second time, and what they say only then counts as well.
+    `proxied`: the way goes through a ProxyCommand or a ProxyJump.
     """
 
     hostname: str | None = None
@@ -131,6 +136,7 @@ class SshView(NamedTuple):
     algorithms: str = ""
     ignored_keywords: tuple[str, ...] = ()
     twice: bool = False
+    proxied: bool = False
 
 
 class Resolved(NamedTuple):
@@ -239,8 +245,8 @@ def plan_to_look(login: Login, *, twice: bool = False) -> SshPlan:
 
 
 def must_look(login: Login) -> bool:
-    """Whether the SshView is needed: the files may set ControlPath, IgnoreUnknown, or a key beside the one named, or
-    have ssh read them twice.
+    """Whether the SshView is needed: the files may set ControlPath, IgnoreUnknown, a proxy, or a key beside the one
+    named, or have ssh read them twice.
 
     False in the common case: then nothing stands between the command line and the connection.
     """
@@ -254,6 +260,7 @@ def must_look(login: Login) -> bool:
         keywords = {"ignoreunknown", "controlpath"}
     if login.weak.port or login.weak.username:
         keywords |= {"canonicalizehostname", "match"}
+    keywords |= {"proxycommand", "proxyjump"}
     own = login.config_path.value if login.config_path else ssh_expanded(USER_CONFIG)
     return _may_set(keywords, own, "~/.ssh") or _may_set(keywords, SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
 
@@ -301,6 +308,7 @@ def ssh_view(output: bytes) -> SshView:
         algorithms=first("pubkeyacceptedalgorithms") or "",
         ignored_keywords=tuple(values.get("ignoreunknown", [""])[0].replace(",", " ").split()),
         twice=_TWICE in values.get("sendenv", []),
+        proxied=any(values.get(keyword, ["none"]) != ["none"] for keyword in ("proxycommand", "proxyjump")),
     )
 
 
@@ -331,7 +339,9 @@ def plan(login: Login, control_path: str, view: SshView = SshView(), *, agent_se
     if login.weak.username:
         block.append(f"User {_quoted(login.weak.username.value)}")
     lines = "".join(f"  {line}\n" for line in block)
-    return SshPlan(_layers(login, _last(login, twice=view.twice) + lines), options, login.host)
+    last = _last(login, twice=view.twice) + lines
+    patience = f"Host {_quoted(login.host)}\n  ConnectTimeout {_PROXY_PATIENCE}\n" if view.proxied else ""
+    return SshPlan(_layers(login, last, before_ours=patience), options, login.host)
 
 
 def resolved(login: Login, view: SshView) -> Resolved:
@@ -401,7 +411,7 @@ def _last(login: Login, *, twice: bool) -> str:
     return f"Match canonical originalhost {_quoted(login.host)}\n" if twice else f"Host {_quoted(login.host)}\n"
 
 
-def _layers(login: Login, last: str) -> bytes:
+def _layers(login: Login, last: str, *, before_ours: str = "") -> bytes:
     if login.config_path:
         # Copied in, not included: Include refuses a file of another owner or mode, which ssh -F does not.
         with open(login.config_path.value, "rb") as file:
@@ -409,7 +419,7 @@ def _layers(login: Login, last: str) -> bytes:
     else:
         own = os.fsencode(f"Include {_quoted(_globbed(ssh_expanded(USER_CONFIG)))}\n")
     # `Host *` ends whatever block the user's file ended in.
-    return own + os.fsencode(f"{_DEFAULTS}Include {SYSTEM_CONFIG}\n{last}")
+    return own + os.fsencode(f"{before_ours}{_DEFAULTS}Include {SYSTEM_CONFIG}\n{last}")
 
 
 def _quoted(text: str) -> str:

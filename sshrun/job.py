@@ -161,6 +161,18 @@ class Warned(NamedTuple):
     text: str
 
 
+class Heard(NamedTuple):
+    """A line of a program that ssh goes through while it logs in: it may ask for something to be done."""
+
+    text: str
+
+
+class TryAgain(NamedTuple):
+    """A password was refused, and ssh asks again, or has done so already."""
+
+    text: str
+
+
 class Logged(NamedTuple):
     """The job's output, as it is, from byte `offset` on."""
 
@@ -199,7 +211,7 @@ class Retrieved(NamedTuple):
     text: str
 
 
-Event = Said | Warned | Logged | Moved | Started | Described | Retrieved
+Event = Said | Warned | Logged | Moved | Started | Described | Retrieved | Heard | TryAgain
 
 
 def facts_to_data(facts: Facts) -> dict[str, Any]:

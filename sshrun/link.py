@@ -8,9 +8,10 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from sshrun import scripts
-from sshrun.errors import ConnectionFailed, Refused, SettingsError, Unreachable
+from sshrun.errors import AnswerNeeded, ConnectionFailed, Refused, SettingsError, Unreachable
 from sshrun.host import Login
 from sshrun.job import Event, Said, Warned
+from sshrun.prompt import somebody_to_ask
 from sshrun.scripts import Refusal, Session
 from sshrun.ssh import Connection
 
@@ -43,14 +44,19 @@ class Link:
 
     def session(self) -> Session:
         """The session, begun if there is none."""
+        for _ in self._log_in():
+            pass
+        assert self._session is not None
+        return self._session
+
+    def _log_in(self) -> Steps[None]:
         if self._session is None:
-            self.connection.ready()
+            yield from self.connection.logging_in()
             if self._took is None:
                 self._took = int(time.monotonic() - self._begun)
             self._session = scripts.begin(self.connection)
             if self.connection.shared:
                 self._session.patience = scripts.PATIENCE  # also before: a master may have been dead for hours
-        return self._session
 
     def persist(self, step: Callable[[Session], Steps[Result]]) -> Steps[Result]:
         """Carries a step through: after a lost connection it is done again, on a new one, for as long as that takes.
@@ -60,6 +66,7 @@ class Link:
         """
         while True:
             try:
+                yield from self._log_in()
                 session = self.session()
                 if self.connection.alone and not self._told:
                     self._told = True
@@ -94,10 +101,21 @@ class Link:
         lost = time.monotonic()
         limit = self.connection.answer_limit()
         patience = min(PATIENCE + (self._took or 0), limit)
+        ask = False
         while True:
             try:
-                self.connection.reopen(patience)
+                if ask:
+                    yield from self.connection.login_with_answers()
+                else:
+                    # A proxy that has said something may have asked for what takes a person minutes.
+                    yield from self.connection.login_again(limit if self.connection.proxy_spoke else patience)
                 break
+            except AnswerNeeded as needed:
+                if not somebody_to_ask():
+                    raise
+                yield Said("login", needed.message)
+                ask = True
+                continue
             except Refused:
                 raise
             except Unreachable:
@@ -105,6 +123,7 @@ class Link:
                 time.sleep(PAUSE)
             except (ConnectionFailed, SettingsError):  # somebody may be editing the ssh config at this moment
                 self._wait_longer()
+            ask = False
         yield Said("back", f"connected to {self.host} again after {time.monotonic() - lost:.0f} s")
 
     def _wait_longer(self) -> None:

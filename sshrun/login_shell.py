@@ -33,6 +33,9 @@ _WANT_TERMINAL = {
     "could not get terminal attribute": "zellij",
 }
 
+# What sshd says, and PAM, instead of running anything: do_pwchange() of session.c, pam_unix(8).
+_EXPIRED = ("Password change required", "password has expired", "required to change your password")
+
 
 class Diagnosis(NamedTuple):
     """What is wrong with the way to a shell, and what to do about it."""
@@ -54,6 +57,8 @@ def diagnose(status: int, answer: str) -> Diagnosis:
     if wanted:
         text = f"a start file of the login shell starts {wanted[0]}, also where there is no terminal: {shown!r}"
         return Diagnosis(text, _GUARD)
+    if any(words in answer for words in _EXPIRED):
+        return Diagnosis("the password there has expired", "log in with ssh -t, and choose a new one")
     if "not available" in answer:
         return Diagnosis(f"the account has no shell: {shown!r}", "there, as root: chsh -s /bin/sh USER")
     if "sftp" in answer:

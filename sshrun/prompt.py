@@ -8,6 +8,35 @@ from typing import Any
 TERMINAL = "/dev/tty"  # what readpassphrase(3) opens, whatever stdin and stderr are
 
 
+# Where ssh looks for a program that asks in a window if SSH_ASKPASS names none; each system has its own of these.
+ASKPASS = (
+    "/usr/bin/ssh-askpass",
+    "/usr/libexec/openssh/ssh-askpass",
+    "/usr/lib/ssh/ssh-askpass",
+    "/usr/X11R6/bin/ssh-askpass",
+)
+
+
+def somebody_to_ask() -> bool:
+    """Whether ssh could ask a person anything, on a terminal or by a program that asks in a window.
+
+    Where it cannot, it sends empty passwords, which a server may answer with a ban.
+    """
+    terminal = _open_terminal()
+    if terminal is not None:
+        os.close(terminal)
+    return terminal is not None or _askpass_serves()
+
+
+def _askpass_serves() -> bool:
+    """read_passphrase() of readpass.c."""
+    required = os.environ.get("SSH_ASKPASS_REQUIRE", "").lower()
+    display = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    if required == "never" or not (display or required == "force"):
+        return False
+    return bool(os.environ.get("SSH_ASKPASS")) or any(os.access(program, os.X_OK) for program in ASKPASS)
+
+
 class TerminalModes:
     """The modes of the terminal as they were found, where there is one."""
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import signal
 import time
+from collections.abc import Generator, Iterator
 
 from sshrun import host
-from sshrun.errors import ConnectionFailed, Refused, RemoteError, SettingsError, SshrunError, Unreachable
+from sshrun.errors import AnswerNeeded, ConnectionFailed, Refused, RemoteError, SettingsError, SshrunError, Unreachable
 from sshrun.identity import agent_may_serve, read_key
+from sshrun.interrupts import Interrupted
+from sshrun.job import Event
+from sshrun.login_words import TRY_AGAIN, LoginWords
 from sshrun.process import DEVNULL, PIPE, Child, capture, spawn
-from sshrun.prompt import TerminalModes
+from sshrun.prompt import TerminalModes, somebody_to_ask
 
 # What a person's configuration may say for their own logins, and what would break a program's: ssh_config(5).
 PLAIN = (
@@ -44,6 +50,15 @@ AUTHENTICATION = 45
 # Seconds after which files in the folder of control sockets that nobody locks count as left behind.
 FRESH = 60
 
+# Seconds between two looks at what a login that is under way has said.
+LOOK = 0.05
+
+# What stands for the person's shell during a login, so that what a proxy says is heard.
+PROXY_SHELL = os.path.join(os.path.dirname(__file__), "proxy_shell.sh")
+
+# The files of a connection in the folder of control sockets, each the connection's name with one of these behind it.
+ENDINGS = ("", ".log", ".proxy", ".batch", ".config")
+
 # Seconds that a login that is given up may take to end: ssh has a terminal to restore.
 ENDING = 3.0
 
@@ -67,6 +82,8 @@ class Connection:
         self._lock = _own(self.config, self.plan.config)
         self.master: Child | None = None
         self._terminal_modes: TerminalModes | None = None
+        # Whether a proxy on the way has said something: it may have asked for what takes minutes.
+        self.proxy_spoke = False
         # One that the user has open is used as it is, and neither ended nor changed.
         theirs = self._their_socket()
         self.shared = theirs is not None and is_socket(theirs)
@@ -86,21 +103,55 @@ class Connection:
 
     def open(self) -> None:
         """Begins to log in, with the terminal at hand for a password, a passphrase, a key to touch."""
-        if not self.shared and self.master is None:
-            self._terminal_modes = self._terminal_modes or TerminalModes()
-            # -E keeps ssh's own messages for `ready` to read, while what asks for a touch still goes to the terminal.
-            self.master = spawn([*self._master_argv()], stdin=DEVNULL, stdout=DEVNULL)
+        if self.shared or self.master is not None:
+            return
+        self._terminal_modes = self._terminal_modes or TerminalModes()
+        # -E keeps ssh's own messages for `ready` to read, while what asks for a touch still goes to the terminal.
+        argv = self._master_argv() if somebody_to_ask() else self._unasking(self._master_argv())
+        self.master = self._spawn_login(argv)
 
     def ready(self) -> None:
-        """Waits until the login is done. Raises Unreachable, Refused, ConnectionFailed, SettingsError."""
+        """Waits until the login is done. Raises as `logging_in` does."""
+        for _ in self.logging_in():
+            pass
+
+    def logging_in(self, within: float | None = None) -> Iterator[Event]:
+        """Waits until the login is done, at most so many seconds, and tells what a person should know meanwhile.
+
+        Raises Unreachable, Refused, ConnectionFailed, SettingsError, and Interrupted where a key that was meant for us
+        has ended ssh, which was asking something.
+        """
         if not self.alone:
             self.open()
-        if self.master is not None and self.master.wait() != 0:
+        if self.master is None:
+            return
+        status = yield from self._watched(self.master, within)
+        if status in (-signal.SIGINT, -signal.SIGQUIT):
+            raise Interrupted(-status)
+        if status != 0:
             self.master = None
             flaw = "" if self.alone else _socket_flaw(self.said)
             if not flaw:
                 raise self._failure()
             self.alone = flaw
+
+    def _watched(self, master: Child, within: float | None) -> Generator[Event, None, int]:
+        """Returns the exit status of a login."""
+        agent = None if "IdentityAgent=none" in self.plan.options else host.agent_socket(self.view)
+        words = LoginWords(self.name + ".log", self.name + ".proxy", agent)
+        began = time.monotonic()
+        while (status := _status_within(master, LOOK)) is None:
+            if within is not None and time.monotonic() - began > within:
+                master.end(ENDING)
+                self.master = None
+                raise Unreachable(f"{self.host} answers, and does not go on", f"try: {self.by_hand} -v")
+            yield from words.news()
+            self.proxy_spoke = self.proxy_spoke or words.proxy_spoke
+        if status == 0:
+            # What ends a login that failed is its error, and told with that.
+            yield from words.news(ended=True)
+            _empty(self.name + ".proxy")  # it goes on to grow for as long as the proxy lives
+        return status
 
     @property
     def usable(self) -> bool:
@@ -128,21 +179,76 @@ class Connection:
     def reopen(self, patience: int, *options: str) -> None:
         """Logs in again after a loss, without asking anybody anything; the host has `patience` seconds to answer.
 
-        `options` are ssh's. Raises like `ready`.
+        `options` are ssh's. Raises like `ready`, and AnswerNeeded.
         """
-        self.drop()
-        self.shared, self.socket = False, self.name
-        options = ("-oBatchMode=yes", f"-oConnectTimeout={patience}", *options)
+        for _ in self.login_again(patience, *options):
+            pass
+
+    def login_again(self, patience: int, *options: str) -> Iterator[Event]:
+        """As `reopen`, and tells what a person should know meanwhile."""
+        self._start_over()
+        options = (f"-oConnectTimeout={patience}", *options)
         argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
-        self.master = spawn(argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, session=True)
+        self.master = self._spawn_login(self._unasking(argv), stderr=DEVNULL, session=True)
         try:
             # ConnectTimeout is for the answer alone: a network that is lost behind it keeps ssh waiting.
-            self.master.wait(timeout=patience + AUTHENTICATION)
-        except TimeoutError:
-            self.master.kill()
-            self.master = None
-            raise Unreachable(f"{self.host} answers, and does not go on", f"try: {self.by_hand} -v") from None
-        self.ready()
+            yield from self.logging_in(within=patience + AUTHENTICATION)
+        except Refused as refused:
+            answer = "" if self.alone else self._missing_answer()
+            if not answer:
+                raise
+            message = f"logging in to {self.host} again needs {answer}"
+            raise AnswerNeeded(message, "on a terminal, or where SSH_ASKPASS is set: sshrun --resume") from refused
+
+    def login_with_answers(self) -> Iterator[Event]:
+        """Logs in again after a loss as at first, with somebody at hand who answers."""
+        self._start_over()
+        yield from self.logging_in()
+
+    def _start_over(self) -> None:
+        self.drop()
+        self.shared, self.socket = False, self.name
+
+    def _spawn_login(self, argv: list[str], *, stderr: int | None = None, session: bool = False) -> Child:
+        env = None
+        if os.access(PROXY_SHELL, os.X_OK):
+            shell = os.environ.get("SHELL") or "/bin/sh"
+            ours = {"SHELL": PROXY_SHELL, "SSHRUN_PROXY_SHELL": shell, "SSHRUN_PROXY_LOG": self.name + ".proxy"}
+            env = {**os.environ, **ours}
+        return spawn(argv, stdin=DEVNULL, stdout=DEVNULL, stderr=stderr, session=session, env=env)
+
+    def _unasking(self, argv: list[str]) -> list[str]:
+        """Asks nothing on any host of the way: the ssh of a ProxyJump reads the same file, and no option."""
+        batch = self.name + ".batch"
+        _remove(batch)
+        with open(os.open(batch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(self.plan.config + b"Host *\n  BatchMode yes\n")
+        ssh, *words = (batch if word == self.config else word for word in argv)
+        return [ssh, "-oBatchMode=yes", *words]
+
+    def _missing_answer(self) -> str:
+        """What a person would have to say for a login that was refused, or ""."""
+        offered = re.findall(r"Permission denied \((\S*)\)", self.said + self.proxy_said)
+        methods = set(",".join(offered).split(","))
+        answers = ["your password"] if "password" in methods else []
+        if not answers and "keyboard-interactive" in methods:
+            answers.append("your password or code")
+        if "publickey" in methods and self._locked_keys():
+            answers.append("the passphrase of your key")
+        return " or ".join(answers)
+
+    def _locked_keys(self) -> bool:
+        """Whether there is a key file that takes a passphrase, or a token with a PIN."""
+        effective = self.effective()
+        if effective.get("pkcs11provider", ["none"]) != ["none"]:
+            return True
+        for path in effective.get("identityfile", []):
+            try:
+                if read_key(host.ssh_expanded(path)).locked:
+                    return True
+            except OSError:
+                continue
+        return False
 
     def answer_limit(self) -> int:
         """Seconds that the host may take to answer, as the ssh config has it; ours are in host.py."""
@@ -219,19 +325,20 @@ class Connection:
     @property
     def said(self) -> str:
         """What ssh said of the login."""
-        try:
-            with open(self.name + ".log", encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except OSError:
-            return ""
+        return _read(self.name + ".log")
+
+    @property
+    def proxy_said(self) -> str:
+        """What the programs said that the login went through."""
+        return _read(self.name + ".proxy")
 
     def _failure(self) -> SshrunError:
-        said = self.said
+        said = self.said.replace(self.name + ".batch", self.config)
         if "bad configuration option" in said or "Bad owner or permissions" in said:
             return _unreadable(self.login, self.config, said)
         if "UNKNOWN port" in said:
-            # Closed behind a ProxyJump or ProxyCommand. What the bastion said, a master with ControlPersist drops.
-            said += os.fsdecode(capture(self._trial_argv(f"-oConnectTimeout={PATIENCE}")).output)
+            # Closed behind a ProxyJump or ProxyCommand, which knows why.
+            said += self.proxy_said
         lines = [line for line in said.splitlines() if not line.startswith("debug")]
         return failure(self.host, "\n".join(lines), self.by_hand)
 
@@ -244,7 +351,7 @@ class Connection:
             except TimeoutError:
                 child.kill()
         self.master = None
-        for ending in ("", ".log"):
+        for ending in ("", ".log", ".proxy"):
             _remove(self.name + ending)
 
     def close(self) -> None:
@@ -271,7 +378,7 @@ class Connection:
     def _part(self, word: str) -> None:
         if not self.shared and os.path.exists(self.name):
             self._tell_master(word)
-        for ending in (".config", ".log"):
+        for ending in ENDINGS[1:]:
             _remove(self.name + ending)
         os.close(self._lock)
         if self._terminal_modes is not None:
@@ -350,18 +457,22 @@ def failure(name: str, said: str, by_hand: str) -> RemoteError:
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     # Behind a ProxyJump that did not let us pass, ssh knows neither address nor port, and says no more than that.
-    spoken = [line for line in lines if "UNKNOWN port" not in line]
+    # What it says before it asks once more is no reason either.
+    spoken = [line for line in lines if "UNKNOWN port" not in line and line != TRY_AGAIN]
     last = spoken[-1] if spoken else "ssh ended without a word"
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return Refused(f"{name}: the host key has changed", f"if you know why: {_forget(said, name)}; then: {by_hand}")
+    if "REVOKED HOST KEY" in said or "revoked by file" in said:
+        where = next((f" by {line.rpartition(' ')[2]}" for line in lines if "revoked by file" in line), "")
+        return Refused(f"{name}: its host key is revoked{where}", f"do not log in before you know why: {by_hand} -v")
     if "Host key verification failed" in said or "host key is known" in said:
         return Refused(f"{name}: its host key is not known here", f"log in once and compare it: {by_hand}")
     for words in ("Permission denied", "Too many authentication failures"):
-        for line in spoken:
+        for line in reversed(spoken):
             if words in line:
                 return Refused(f"{name}: {line}", f"see which keys are tried: {by_hand} -v; or name one: -i FILE")
     for words in ("Connection refused", "timed out", "No route to host", "unreachable", "Could not resolve hostname"):
-        for line in spoken:
+        for line in reversed(spoken):
             if words in line:
                 return Unreachable(line.removeprefix("ssh: "), f"try: {by_hand}")
     return ConnectionFailed(f"{name}: {last}", f"try: {by_hand} -v")
@@ -430,7 +541,7 @@ def _sweep(folder: str) -> None:
             if name.endswith(".config") and time.time() - os.stat(path).st_mtime > FRESH:
                 with open(path, "rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    for ending in ("", ".log", ".config"):
+                    for ending in ENDINGS:
                         _remove(path.removesuffix(".config") + ending)
         except OSError:
             continue
@@ -439,6 +550,28 @@ def _sweep(folder: str) -> None:
 def _escape(path: str) -> str:
     """ssh expands %-tokens and ${VARIABLE} in a ControlPath; one that is expanded already must stay as it is."""
     return path.replace("%", "%%")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _status_within(child: Child, seconds: float) -> int | None:
+    try:
+        return child.wait(timeout=seconds)
+    except TimeoutError:
+        return None
+
+
+def _empty(path: str) -> None:
+    try:
+        os.truncate(path, 0)
+    except OSError:
+        pass
 
 
 def _remove(path: str) -> None:

@@ -24,6 +24,12 @@ class Account(NamedTuple):
         for each in (path, *path.rglob("*")):
             os.chown(each, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
+    def set_password(self, word: str) -> None:
+        _change("chpasswd", typed=f"{self.name}:{word}\n")
+
+    def expire_password(self) -> None:
+        _change("chage", "--lastday", "0", self.name)
+
     def clear(self) -> None:
         """Empties its home."""
         for path in self.home.iterdir():
@@ -58,11 +64,11 @@ class Accounts:
         shutil.rmtree(self.folder)
 
 
-def _change(*argv: str) -> None:
+def _change(*argv: str, typed: str = "") -> None:
     """Runs a program that changes /etc/passwd; each fails at once while another one does."""
     deadline = time.monotonic() + 20
     while True:
-        ended = subprocess.run(argv, capture_output=True, text=True)
+        ended = subprocess.run(argv, capture_output=True, text=True, input=typed)
         if ended.returncode == 0:
             return
         if "lock" not in ended.stderr or time.monotonic() > deadline:
