@@ -16,6 +16,7 @@ SIGNALS = {
 
 
 TITLE_LIMIT = 200  # characters
+COMMAND_LIMIT = 100
 
 
 class Facts(NamedTuple):
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     user: str = ""  # on the client
     path: str = ""  # on the client: the spec, without links in it; the current directory where there is no spec
     args: tuple[str, ...] = ()
+    startup_cmds: tuple[str, ...] = ()
 
     @property
     def resumed_by(self) -> str:
@@ -58,7 +60,8 @@ class Facts(NamedTuple):
         """These facts, of a client that resumes, with those of the start, which stay what they were."""
         if not job.path:  # recorded by an older version
             return self
-        return self._replace(argv=job.argv, args=job.args, user=job.user, client=job.client, path=job.path)
+        started = ("argv", "args", "user", "client", "path", "startup_cmds")
+        return self._replace(**{name: getattr(job, name) for name in started})
 
     def names(self, job: Facts, *, started_here: bool) -> bool:
         """Whether COMMAND MODEL, of which these are the facts, mean the job of those facts.
@@ -99,6 +102,19 @@ class Job(NamedTuple):
     discarded: Discarded | None = None
 
     @property
+    def cut_off(self) -> str:
+        """Where a job ended before its command began, and how; "" where it did not. A lost one ends nowhere."""
+        if self.code is None or self.phase == "running":
+            return ""
+        kind, _, number = self.phase.partition(" ")
+        if kind == "startup" and number.isdecimal():
+            commands = self.facts.startup_cmds
+            text = f" (`{_cut(commands[int(number) - 1], COMMAND_LIMIT)}`)" if 0 < int(number) <= len(commands) else ""
+            return f"startup command {number}{text} failed with {_code_words(self.code)}"
+        where = f"phase {self.phase}" if self.phase else "a start file of the login shell there: try sshrun doctor"
+        return f"the job ended before its command began ({code_text(self.code)}), in {where}"
+
+    @property
     def over(self) -> bool:
         return self.state in ("finished", "lost")
 
@@ -118,6 +134,10 @@ def code_text(code: int) -> str:
     """`exit 3`; above 128 a shell cannot tell a signal from the program's own code."""
     name = SIGNALS.get(code - 128)
     return f"exit {code} ({name}, or the program's own code)" if name else f"exit {code}"
+
+
+def _code_words(code: int) -> str:
+    return code_text(code).replace("exit", "exit code", 1)
 
 
 def files_text(count: int) -> str:
@@ -221,7 +241,7 @@ def facts_to_data(facts: Facts) -> dict[str, Any]:
 def facts_from_data(data: Mapping[str, Any]) -> Facts:
     """Reads facts that this or another version of sshrun wrote: what is unknown is left out."""
     known = {name: data[name] for name in Facts._fields if name in data}
-    for name in ("argv", "download_files", "shutdown_cmds", "args"):
+    for name in ("argv", "download_files", "shutdown_cmds", "args", "startup_cmds"):
         if name in known:
             known[name] = tuple(str(item) for item in known[name])
     return Facts(**known)

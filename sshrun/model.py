@@ -85,7 +85,8 @@ def read_spec(path: str) -> Spec:
     """Reads a spec from its syntax tree. Raises SettingsError where it cannot be read."""
     try:
         text = _source_of_model(path) if path.endswith(MODEL_FILES) else _content(path)
-        source = read_source(text, os.path.basename(path))
+        # A shell script has no attributes: its settings stand in a script block.
+        source = read_source(b"" if is_shell_script(path) else text, os.path.basename(path))
     except SyntaxError as error:
         raise SettingsError([f"{Origin('spec', path, error.lineno or 0)}: is not Python: {error.msg}"]) from error
     except ValueError as error:  # a NUL, which became a SyntaxError in Python 3.11.4
@@ -146,8 +147,21 @@ def _source_of_model(path: str) -> bytes:
         raise SettingsError([problem], "train the model again, or name its specification") from error
 
 
+def is_shell_script(path: str) -> bool:
+    return path.endswith(".sh")
+
+
 def read_script(path: str) -> Spec:
-    """Reads the SCRIPT of `sshrun run`, which is never imported: SettingsError names the lines that would need it."""
+    """Reads the SCRIPT of `sshrun run`, which is never imported: SettingsError names the lines that would need it.
+
+    Raises UsageError for what cannot be run.
+    """
+    if path.endswith(".ipynb"):
+        name = os.path.basename(path).removesuffix(".ipynb")
+        raise UsageError(
+            f"{path} is a notebook, which sshrun cannot run yet",
+            f"jupyter nbconvert --to script {name}.ipynb, then: sshrun run {name}.py",
+        )
     spec = read_spec(path)
     if spec.unread:
         raise SettingsError(

@@ -11,7 +11,7 @@ from sshrun.arguments import REFUSED
 from sshrun.errors import SettingsError, UsageError
 from sshrun.local_mltk import PACKAGE as MLTK_PACKAGE
 from sshrun.local_mltk import find_mltk
-from sshrun.model import ARCHIVE_SUFFIX, TEST_SUFFIX, Spec
+from sshrun.model import ARCHIVE_SUFFIX, TEST_SUFFIX, Spec, is_shell_script
 from sshrun.settings import Settings
 from sshrun.sources import Sourced
 
@@ -178,7 +178,8 @@ def _with_values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def runner_for_script(spec: Spec, args: Sequence[str], settings: Settings) -> Runner:
     """`sshrun run SCRIPT ARGS`. Raises SettingsError where the `command` template is wrong."""
-    argv = _from_template(settings.command, "", spec.name, args) or _python(spec.path, args, settings)
+    program = _shell if is_shell_script(spec.path) else _python
+    argv = _from_template(settings.command, "", spec.name, args) or program(spec.path, args, settings)
     return Runner("run", argv, "run", spec.name, settings.archive.value if settings.archive else None)
 
 
@@ -191,8 +192,18 @@ def _python(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ..
     """`python` is the virtual environment's, or what the host has; the setting counts where none is made with it."""
     program = settings.python.value if settings.python and not settings.create_venv.value else "python"
     program = f"python{program}" if program[:1].isdecimal() else program  # "3.11", as environment.sh takes it
+    return (program, _file_name(path), *args)
+
+
+def _shell(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ...]:  # noqa: ARG001 (as _python)
+    """bash, in whose place job.sh takes sh on a host without it."""
+    return ("bash", _file_name(path), *args)
+
+
+def _file_name(path: str) -> str:
+    """The script's name as a word that no program takes for an option."""
     name = os.path.basename(path)
-    return (program, f"./{name}" if name.startswith("-") else name, *args)
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _from_template(

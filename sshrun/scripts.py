@@ -46,6 +46,7 @@ PARTS = (
     "start",
     "supervise",
     "job",
+    "explain",
     "environment",
     "follow",
     "stop",

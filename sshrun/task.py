@@ -63,6 +63,7 @@ class Task(NamedTuple):
             user=client.user,
             path=os.path.realpath(self.spec.path if self.spec else os.getcwd()),
             args=self.args,
+            startup_cmds=_texts(self.settings.startup_cmds),
             archive=self.runner.archive or "",
             spec=self.spec.path if self.spec and not self.spec.is_model_file else "",
             download_files=(*_texts(self.settings.download_files), *self.runner.outputs),

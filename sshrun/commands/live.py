@@ -87,9 +87,8 @@ class Live(NamedTuple):
                 console.say(f"job {job_id} is left to {host}; once we may log in again: sshrun --resume")
             raise
         job = ended.job
-        if job.code is not None and job.phase != "running":
-            where = f"phase {job.phase}" if job.phase else "a start file of the login shell there: try sshrun doctor"
-            console.warn(f"the job ended before its command began ({code_text(job.code)}), in {where}")
+        if job.cut_off:
+            console.warn(job.cut_off)
             if job.phase == "environment" and self.task.runner.fits:
                 console.say(self.task.runner.fits)
         elif job.code is not None and job.code != 0:

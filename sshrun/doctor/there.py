@@ -117,6 +117,9 @@ def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
         yield warning("python", text, "there: apt-get install python3-venv; or here: create_venv: false")
     else:
         yield ok("python", python)
+    if "conda" in facts:
+        text = "only a shell at a terminal gets to conda's block in ~/.bashrc: no job finds it"
+        yield warning("conda", text, f"first of startup_cmds: {facts['conda']}")
 
 
 def _folders(facts: Mapping[str, str], folders: Sequence[str]) -> Iterator[Finding]:

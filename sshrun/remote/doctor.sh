@@ -19,6 +19,8 @@ serve_examine() { # FOLDER PYTHON TMPDIR: where a job would run, and with what
     has "$examine_python" && fact python "$("$examine_python" --version 2>&1 | head -n 1)"
     has "$examine_python" && "$examine_python" -c 'import ensurepip, venv' 2>/dev/null && fact venv yes
     has uv && fact uv "$(uv --version 2>/dev/null | head -n 1)"
+    conda_program
+    [ -z "$conda_block" ] || has conda || fact conda "$conda_hook"
   )
   has nvidia-smi && fact gpu "$(nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>&1 | tr '\n' ';')"
   has loginctl && fact linger "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)"

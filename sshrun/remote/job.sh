@@ -24,7 +24,15 @@ job() { # FOLDER
   if [ "$1" = python ] && ! command -v python >/dev/null 2>&1; then
     shift
     set -- python3 "$@"
+  elif [ "$1" = bash ] && ! command -v bash >/dev/null 2>&1; then
+    shift
+    set -- sh "$@"
   fi
+  # What is plainly a program is started; anything else, and what names an interpreter, is looked at first.
+  job_line=
+  case $1 in */*) job_program=$1 ;; *) job_program=$(unset -f "$1" && command -v "$1") || job_program= ;; esac 2>/dev/null
+  [ -f "$job_program" ] && [ -x "$job_program" ] && { IFS= read -r job_line <"$job_program"; } 2>/dev/null || job_line='#!'
+  case $job_line in '#!'*) /bin/sh "$job_folder/sshrun.sh" explain "$@" || exit ;; esac
   exec "$@"
 }
 
@@ -37,6 +45,10 @@ job_startup() {
   done <"$job_folder/startup"
   eval "unset -f $job_functions" # split here and not by IFS, which is the user's
   job_number=0
+  # Called by bash in place of its own message, which would name our script: bash(1), COMMAND EXECUTION.
+  # shellcheck disable=SC2317 # by bash
+  command -v command_not_found_handle >/dev/null ||
+    command_not_found_handle() { /bin/sh "$job_folder/sshrun.sh" explain "$@" && return 127; }
   for job_line; do
     set -- # "." without arguments would pass ours on to what it reads
     job_number=$((job_number + 1))
@@ -120,6 +132,8 @@ shutdown_one() { # COMMAND CODE_FILE
     shutdown_command=$1
     # shellcheck disable=SC2046 # one word a function
     unset -f $(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$job_folder/sshrun.sh" | tr '\n' ' ')
+    # shellcheck disable=SC2317 # by bash
+    command_not_found_handle() { /bin/sh "$job_folder/sshrun.sh" explain "$@" && return 127; }
     eval "$shutdown_command"
   ) </dev/null
   exit_code $?
