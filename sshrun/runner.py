@@ -148,7 +148,7 @@ def _mltk_files(spec: Spec, command: str, args: Sequence[str]) -> tuple[tuple[st
         here = os.path.abspath(path)
         is_name = value != "" and os.path.basename(path) not in ("", ".", "..") and not set(path) & set("*?|")
         stays = not path.startswith(("/", "~", ".."))
-        if option in ("--params", "--weights", "-w", "--app") and is_name and stays and os.path.isfile(here):
+        if option in ("--params", "-p", "--weights", "-w", "--app") and is_name and stays and os.path.isfile(here):
             inputs.append(f"{here}|./{path}")
         elif option in ("--output", "-o") and is_name:
             outputs.append(f"{path}|{here if stays else path}")

@@ -25,6 +25,9 @@ _READERS = frozenset(
     ("print", "len", "sorted", "list", "tuple", "dict", "set", "str", "repr", "any", "all", "enumerate", "zip", "range")
 )
 
+# What MLTK's SshMixin has. Any other attribute its models refuse to be given (core/model/model.py, __setattr__).
+_MLTK_KEYS = ("remote_dir", "create_venv", "environment", *(key for key in LISTS if key != "requirements"))
+
 _Scope = syntax.FunctionDef | syntax.AsyncFunctionDef | syntax.Lambda
 
 
@@ -81,6 +84,8 @@ class _SourceReader:
         self.objects: dict[str, None] = {}
         self.mixin_classes = {"SshMixin"}
         self.mixin_objects: set[str] = set()
+        self.mltk_classes = {"MltkModel"}
+        self.mltk_objects: set[str] = set()
         self.modules: set[str] = set()
         self.imported: set[str] = set()
         self.log_dir: str | None = None
@@ -176,6 +181,8 @@ class _SourceReader:
     def _class(self, statement: syntax.ClassDef) -> None:
         if any(_last_name(base) in self.mixin_classes for base in statement.bases):
             self.mixin_classes.add(statement.name)
+        if any(_last_name(base) in self.mltk_classes for base in statement.bases):
+            self.mltk_classes.add(statement.name)
         self.names.pop(statement.name, None)
         for member in statement.body:
             targets: list[syntax.expr] = []
@@ -212,11 +219,12 @@ class _SourceReader:
                 literal.spoil(literal.line)
             else:
                 self.names[name] = literal
-        is_mixin = isinstance(value, syntax.Call) and _last_name(value.func) in self.mixin_classes
-        if is_mixin or (isinstance(value, syntax.Name) and value.id in self.mixin_objects):
-            self.mixin_objects.add(name)
-        else:
-            self.mixin_objects.discard(name)
+        for classes, objects in ((self.mixin_classes, self.mixin_objects), (self.mltk_classes, self.mltk_objects)):
+            is_one = isinstance(value, syntax.Call) and _last_name(value.func) in classes
+            if is_one or (isinstance(value, syntax.Name) and value.id in objects):
+                objects.add(name)
+            else:
+                objects.discard(name)
 
     def _attribute(self, owner: str, attribute: str, literal: Literal | None, line: int) -> None:
         if attribute == "log_dir":
@@ -224,7 +232,13 @@ class _SourceReader:
         if attribute in KEYS and owner in self.mixin_objects:
             self.warnings.append((line, attribute, f"is no setting of sshrun; do you mean {_PREFIX}{attribute}?"))
         if self._is_setting(owner, attribute, line):
+            self._warn_of_mltk(owner, attribute, line)
             self._set(owner, attribute.removeprefix(_PREFIX), literal, line)
+
+    def _warn_of_mltk(self, owner: str, attribute: str, line: int) -> None:
+        if owner in self.mltk_objects and attribute.removeprefix(_PREFIX) not in _MLTK_KEYS:
+            advice = "write it in the class, or in [tool.sshrun] of pyproject.toml"
+            self.warnings.append((line, attribute, f"MLTK's models refuse this attribute, and the job fails; {advice}"))
 
     def _is_setting(self, owner: str, attribute: str, line: int) -> bool:
         """Whether an attribute is a setting. Says so where it is meant to be one and is none."""

@@ -25,6 +25,9 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 hypothesis.settings.register_profile("sshrun", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("sshrun")
 
+# What a developer has activated is no part of a test: sshrun would look for an mltk in it.
+os.environ.pop("VIRTUAL_ENV", None)
+
 REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
 PRIVATE = (".sshrun", ".mltk", ".ssh")
 

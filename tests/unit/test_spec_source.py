@@ -322,3 +322,21 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_every_setting_can_be_set_by_an_attribute() -> None:
     source = "".join(f"m.ssh_{key} = 'x'\n" for key in KEYS)
     assert set(settings(source)) == set(KEYS)
+
+
+def test_what_mltk_refuses_on_the_host_is_said_here() -> None:
+    source = """
+    import mltk.core as mltk_core
+    class Base(mltk_core.MltkModel, mltk_core.SshMixin):
+        ssh_python = 'python3.11'
+    class Model(Base): pass
+    class Plain: pass
+    m = Model()
+    other = Plain()
+    m.ssh_upload_files = ['a']
+    m.ssh_requirements = ['scipy']
+    other.ssh_requirements = ['scipy']
+    """
+    found = read(source)
+    assert [(line, attribute) for line, attribute, _ in found.warnings] == [(10, "ssh_requirements")]
+    assert "MLTK's models refuse this attribute" in found.warnings[0][2]

@@ -1,0 +1,61 @@
+"""What needs the 3 GB of mltk: a server on which it is installed once for all tests."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from installed import Sshrun
+from mltk_host import CACHES, INSTALLATION, Host, desk
+from sshrun import sandbox as sandboxes
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A server on which a command of mltk's that needs no training has run: the environment is there."""
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        pytest.fail(f"mltk has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}: use 3.10 to 3.12")
+    scratch = tmp_path_factory.mktemp("host")
+    environment = {
+        "PIP_CACHE_DIR": str(CACHES / "pip"),
+        "UV_CACHE_DIR": str(CACHES / "uv"),
+        "MLTK_TEMP_DIR": str(scratch / "temporary"),
+    }
+    # A terminal is what `mltk ssh` insists on.
+    with (
+        sandboxes.start(extra=["PermitTTY yes"], environment=environment) as server,
+        pytest.MonkeyPatch.context() as own,
+    ):
+        # The "python3" of this machine may be one that mltk has no package for.
+        python = Path(sys.executable).resolve().parent
+        (server.home / ".bash_profile").write_text(f"PATH={python}:$PATH\n")
+        folder = desk(scratch, server)
+        own.setenv("HOME", str(scratch / "home"))
+        sshrun = Sshrun(folder, scratch, "--host", server.host)
+        try:
+            began = time.monotonic()
+            finished = sshrun("summarize", "waves", "--build", seconds=INSTALLATION)
+            print(f"\nenvironment with mltk made in {time.monotonic() - began:.0f} s")
+            assert finished.status == 0, finished.stdout.decode(errors="replace")[-4000:] + finished.stderr
+        finally:
+            sshrun.close()
+        yield Host(server, server.home / "sshrun-waves")
+
+
+@pytest.fixture
+def models(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the example; HOME, empty but for settings, is beside it."""
+    folder = desk(tmp_path, host.sandbox)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return folder
+
+
+@pytest.fixture
+def sshrun(host: Host, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
+    program = Sshrun(models, tmp_path_factory.mktemp("output"), "--host", host.sandbox.host)
+    yield program
+    program.close()
