@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 
@@ -78,6 +77,8 @@ class _Tail:
 
 def _answers(agent: str) -> bool:
     """Whether an agent answers; one that is not there does so too: ssh does not wait for it."""
+    import socket
+
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(AGENT_PATIENCE)
         try:

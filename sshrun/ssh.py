@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -179,26 +178,29 @@ class Connection:
     def reopen(self, patience: int, *options: str) -> None:
         """Logs in again after a loss, without asking anybody anything; the host has `patience` seconds to answer.
 
-        `options` are ssh's. Raises like `ready`, and AnswerNeeded.
+        `options` are ssh's. Raises like `ready`.
         """
-        for _ in self.login_again(patience, *options):
+        for _ in self._login_unasked(patience, *options):
             pass
 
-    def login_again(self, patience: int, *options: str) -> Iterator[Event]:
-        """As `reopen`, and tells what a person should know meanwhile."""
-        self._start_over()
-        options = (f"-oConnectTimeout={patience}", *options)
-        argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
-        self.master = self._spawn_login(self._unasking(argv), stderr=DEVNULL, session=True)
+    def login_again(self, patience: int) -> Iterator[Event]:
+        """As `reopen`, and tells what a person should know meanwhile. Raises AnswerNeeded too."""
         try:
-            # ConnectTimeout is for the answer alone: a network that is lost behind it keeps ssh waiting.
-            yield from self.logging_in(within=patience + AUTHENTICATION)
+            yield from self._login_unasked(patience)
         except Refused as refused:
             answer = "" if self.alone else self._missing_answer()
             if not answer:
                 raise
             message = f"logging in to {self.host} again needs {answer}"
             raise AnswerNeeded(message, "on a terminal, or where SSH_ASKPASS is set: sshrun --resume") from refused
+
+    def _login_unasked(self, patience: int, *options: str) -> Iterator[Event]:
+        self._start_over()
+        options = (f"-oConnectTimeout={patience}", *options)
+        argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
+        self.master = self._spawn_login(self._unasking(argv), stderr=DEVNULL, session=True)
+        # ConnectTimeout is for the answer alone: a network that is lost behind it keeps ssh waiting.
+        yield from self.logging_in(within=patience + AUTHENTICATION)
 
     def login_with_answers(self) -> Iterator[Event]:
         """Logs in again after a loss as at first, with somebody at hand who answers."""
@@ -228,6 +230,8 @@ class Connection:
 
     def _missing_answer(self) -> str:
         """What a person would have to say for a login that was refused, or ""."""
+        import re
+
         offered = re.findall(r"Permission denied \((\S*)\)", self.said + self.proxy_said)
         methods = set(",".join(offered).split(","))
         answers = ["your password"] if "password" in methods else []

@@ -252,6 +252,26 @@ def test_a_passphrase_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, 
         assert terminal.status() == 6
 
 
+CODES = ("KbdInteractiveAuthentication yes", "AuthenticationMethods keyboard-interactive", "UsePAM yes")
+
+
+@pytest.mark.skipif(not os.path.exists("/etc/pam.d/sshd"), reason="this needs an sshd with PAM")
+@pytest.mark.parametrize("sandbox", [CODES], indirect=True)
+def test_a_code_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account) -> None:
+    with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
+        terminal.wait_for_prompt(b"Password:")
+        terminal.type(WORD.encode() + b"\n")
+        terminal.wait_for(b"up\r\n")
+        relay.cut()
+        terminal.wait_for(b"needs your password or code")
+        terminal.wait_for_prompt(b"Password:")
+        terminal.type(WORD.encode() + b"\n")
+        terminal.wait_for(b"connected to sandbox again")
+        go(pat)
+        assert terminal.status() == 6
+    assert (sandbox.log.read_text().count("Failed "), accepted(sandbox)) == (0, 2)
+
+
 def test_a_wrong_password_gets_a_word_before_the_next_one(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
     write_spec(tmp_path, "true")
     with LoginTerminal(tmp_path, *sshrun.options, "train", "my_model") as terminal:
