@@ -13,6 +13,7 @@
         │   └── Refused ................      a retry cannot help: a key or a host key is wrong
         │       └── AnswerNeeded .......      a retry can help if a person answers: a password, a passphrase, a code
         ├── HostUnfit ..................      the host lacks what a job needs
+        │   └── DirectoryGone ..........      a job's working directory, and with it its results
         ├── TransferFailed .............      files did not get across whole
         └── OutputFailed ...............      what the job prints cannot be shown or kept here
 
@@ -107,6 +108,10 @@ class AnswerNeeded(Refused):
 
 class HostUnfit(RemoteError):
     """The host answers, but lacks something without which no job can run there."""
+
+
+class DirectoryGone(HostUnfit):
+    """The working directory of a job was removed, and what the job left in it."""
 
 
 class TransferFailed(RemoteError):

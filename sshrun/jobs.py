@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sshrun import transfer
 from sshrun.errors import (
     ConnectionFailed,
+    DirectoryGone,
     HostUnfit,
     JobIsThere,
     JobLost,
@@ -455,6 +456,8 @@ def finish(link: Link, ended: Ended, home: Homecoming, record: Record) -> Steps[
     how = "the job was lost" if job.code is None else f"the job ended with {code_text(job.code)}"
     try:
         missing = yield from retrieve(link, job, archive, home)
+    except DirectoryGone as error:
+        raise TransferFailed(f"{error.message}; {how}", error.hint) from error
     except RemoteError as error:
         raise TransferFailed(
             f"{error.message}; {how}, its results are safe on {link.host}", "sshrun --resume"
@@ -716,6 +719,11 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
             return HostUnfit(
                 f"{host}: the working directory {values!r} cannot be made, entered or written",
                 "name another: --host HOST/PATH, or remote_dir",
+            )
+        case "gone":
+            return DirectoryGone(
+                f"{host}: the job's working directory {values!r} is gone, and what it left there",
+                "sshrun logs shows its log, which is kept; --force gives the host to the next job",
             )
         case "put":
             return transfer.not_placed(host, refusal)

@@ -39,6 +39,15 @@ class Record:
         except FileNotFoundError:
             return 0
 
+    def log_end(self, limit: int = 4096) -> bytes:
+        """The last bytes of the log that are here."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log_size - limit))
+                return file.read()
+        except OSError:
+            return b""
+
     def write_log(self, data: bytes, offset: int) -> None:
         """Adds to the log: written before it is shown, so that what was seen once is never asked for again.
 

@@ -170,6 +170,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         # Nor are they stored with the job: whoever resumes it would run them.
         unrun = _texts(settings.shutdown_cmds)
         settings = settings._replace(login=sandbox_login(sandbox), shutdown_cmds=())
+    uninstalled = _uninstalled(settings)
     of_spec = (*spec.unread, *spec.warnings) if spec else ()
     return Task(
         runner=runner,
@@ -182,7 +183,14 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         excluded=files.excluded,
         downloads=(*files.downloads, *outputs),
         protected=(spec.path,) if spec and not spec.is_model_file else (),
-        warnings=(*arguments.doubtful, *of_spec, *settings.warnings, *files.warnings, *_unclean(arguments, runner)),
+        warnings=(
+            *arguments.doubtful,
+            *of_spec,
+            *settings.warnings,
+            *uninstalled,
+            *files.warnings,
+            *_unclean(arguments, runner),
+        ),
     )
 
 
@@ -264,6 +272,14 @@ def _confined(facts: Facts) -> tuple[Facts, tuple[str, ...]]:
     name = os.path.basename(facts.archive)
     archive = facts.archive if name not in ("", ".", "..", os.path.basename(facts.spec)) else ""
     return facts._replace(download_files=tuple(kept), archive=archive), tuple(warnings)
+
+
+def _uninstalled(settings: Settings) -> tuple[str, ...]:
+    """A warning where packages are named and nothing is there to install them into."""
+    if settings.create_venv.value or not settings.requirements:
+        return ()
+    first, where = settings.requirements[0].origin, settings.create_venv.origin
+    return (f"{first}: these packages are not installed, since create_venv is false ({where})",)
 
 
 class _Files(NamedTuple):

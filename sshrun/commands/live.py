@@ -93,6 +93,8 @@ class Live(NamedTuple):
                 console.say(self.task.runner.fits)
         elif job.code is not None and job.code != 0:
             console.say(f"the job ended with {code_text(job.code)}")
+            if hint := self._missing_module(record):
+                console.say(hint)
         try:
             status = console.play(jobs.finish(self.link, ended, self.task.homecoming, record))
         except Interrupted:
@@ -102,6 +104,15 @@ class Live(NamedTuple):
         for command in self.task.unrun:
             console.say(f"a sandbox runs no shutdown commands; elsewhere this would run now: {command}")
         return 130 if self.interrupts.asked else status
+
+    def _missing_module(self, record: Record) -> str:
+        """What to write where the job missed a module that a file beside its script asks for."""
+        spec, settings = self.task.spec, self.task.settings
+        if spec is None or settings.requirements:
+            return ""
+        from sshrun.missing_module import hint
+
+        return hint(record.log_end(), spec.folder, create_venv=settings.create_venv.value)
 
     def _clean_when_started(self, steps: Steps[jobs.Ended]) -> Steps[jobs.Ended]:
         """What an earlier run left here goes only once the host holds the new job."""

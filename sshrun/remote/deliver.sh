@@ -18,7 +18,10 @@ serve_fates() { # ID...
 serve_enter() { # ID
   [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
   refuse_passed "$1"
-  enter_folder "$1" || refuse folder "$place"
+  enter_folder "$1" || {
+    [ -d "$place" ] || refuse gone "$place"
+    refuse folder "$place"
+  }
   encode "$place"
   reply placed "$encoded"
 }
