@@ -41,14 +41,13 @@ from sshrun.paths import Pattern, whole
 from sshrun.plan import Homecoming, Start
 from sshrun.records import Record, records
 from sshrun.runner import LogFolder
-from sshrun.scripts import SILENCE, Refusal, Reply, Session, decode, encode
+from sshrun.scripts import Refusal, Reply, Session, decode, encode
 from sshrun.transfer import Archive
 from sshrun.wheels import HostPython, collect
 from sshrun.wheels import items as wheel_items
 
 KEEP = 20  # jobs whose logs and facts stay on the host
 _ALL = "sshrun retrieve --all downloads it"
-STOPPING = 75.0  # seconds that a stop may take: TERM and ten seconds, then KILL for as long as it takes
 
 
 class Ended(NamedTuple):
@@ -153,7 +152,7 @@ def _send(session: Session, link: Link, plan: Start, small: bytes | None) -> Ste
     else:
         session.request("probe", ".")
         with _explaining(link.host, seen):
-            for reply in session.replies("done", timeout=_patience(plan)):
+            for reply in session.replies("done"):
                 yield from seen.take(reply)
             yield from transfer.upload(session, link.connection, plan.uploads, seen.facts, plan.engine, plan.compress)
     wheel_folder = yield from _send_wheels(session, link, plan)
@@ -167,11 +166,6 @@ def _send(session: Session, link: Link, plan: Start, small: bytes | None) -> Ste
     session.request("start", plan.facts.archive)
 
 
-def _patience(plan: Start) -> float:
-    """Seconds for the first answer: a job that is to be discarded is stopped before it."""
-    return STOPPING if plan.discard else SILENCE
-
-
 def _send_wheels(session: Session, link: Link, plan: Start) -> Steps[str]:
     """For a host without internet: what it lacks is collected here and sent. Returns the folder of the wheels there."""
     wanted = plan.environment
@@ -181,7 +175,7 @@ def _send_wheels(session: Session, link: Link, plan: Start) -> Steps[str]:
     session.request("probe", ".")
     session.request("wheels", wanted.python, *wanted.requirements)
     with _explaining(link.host, seen):
-        for reply in session.replies("wheels", timeout=_patience(plan)):
+        for reply in session.replies("wheels"):
             yield from seen.take(reply)
         if reply.values == "ready":
             return ""
@@ -198,7 +192,7 @@ def _send_wheels(session: Session, link: Link, plan: Start) -> Steps[str]:
 def _started(session: Session, link: Link, plan: Start) -> Steps[None]:
     seen = Sightings()
     with _explaining(link.host, seen):
-        for reply in session.replies("started", timeout=_patience(plan)):
+        for reply in session.replies("started"):
             yield from seen.take(reply)
     if seen.facts.get("shell") == "sh" and (plan.files.get("startup") or plan.facts.shutdown_cmds):
         yield Warned(f"{link.host} has no bash: startup and shutdown commands run in sh")
@@ -277,7 +271,7 @@ def stop(link: Link, job_id: str) -> Steps[Job]:
     def step(session: Session) -> Steps[Job]:
         session.request("stop", job_id)
         with _explaining(link.host, Sightings()):
-            job = yield from _sighted(session, "stopped", timeout=STOPPING)
+            job = yield from _sighted(session, "stopped")
         assert job is not None
         return job
 
@@ -643,9 +637,9 @@ class Sightings:
             self.job = self.job._replace(discarded=_discarded(reply.values))
 
 
-def _sighted(session: Session, last: str, timeout: float = SILENCE) -> Steps[Job | None]:
+def _sighted(session: Session, last: str) -> Steps[Job | None]:
     seen = Sightings()
-    for reply in session.replies(last, timeout=timeout):
+    for reply in session.replies(last):
         yield from seen.take(reply)
     return seen.job
 

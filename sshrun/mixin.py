@@ -84,6 +84,12 @@ class SshMixin:
     ssh_transfer: str | None = None
     """How files travel: "rsync", "tar" or "scp". Default: the best that both sides have."""
 
+    ssh_stop_grace: int | None = None
+    """Seconds that the job has, when it is asked to end, before the next and harder signal. Default: 10."""
+
+    ssh_leftovers: str | None = None
+    """What becomes of processes that outlive the command: "stop" (the default), or "wait": the job lasts as they do."""
+
 
 def stand_in() -> bytes:
     """This file, for a host where sshrun is not installed."""

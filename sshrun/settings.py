@@ -17,6 +17,8 @@ from sshrun.sources import Origin, Sourced, Value
 Texts = tuple[Sourced[str], ...]
 
 _DEFAULT = Origin("default")
+_STOP_GRACE = Sourced(10, _DEFAULT)
+_LEFTOVERS = Sourced("stop", _DEFAULT)
 
 
 class Variable(NamedTuple):
@@ -61,6 +63,8 @@ class Layer(NamedTuple):
     wheels: Sourced[bool] | None = None
     compress: Sourced[bool] | None = None
     transfer: Sourced[str] | None = None
+    stop_grace: Sourced[int] | None = None
+    leftovers: Sourced[str] | None = None
     config_path: Sourced[str] | None = None
     connection: Connection = Connection()
     pass_environment: Texts = ()
@@ -73,7 +77,7 @@ class Settings(NamedTuple):
     """Everything a run needs. The lists stand in the order in which they take effect.
 
     `remote_dir` is absolute or relative to the login directory. `compress` and `transfer` are None where sshrun
-    decides, `python` where the host's own python is taken.
+    decides, `python` where the host's own python is taken. `stop_grace` is in seconds; `leftovers` is "stop" or "wait".
     """
 
     login: Login
@@ -91,6 +95,8 @@ class Settings(NamedTuple):
     wheels: Sourced[bool] = Sourced(False, _DEFAULT)
     compress: Sourced[bool] | None = None
     transfer: Sourced[str] | None = None
+    stop_grace: Sourced[int] = _STOP_GRACE
+    leftovers: Sourced[str] = _LEFTOVERS
     pass_environment: Texts = ()
     warnings: tuple[str, ...] = ()
 
@@ -99,8 +105,11 @@ class Settings(NamedTuple):
 
         Where it logs in to is `host.resolved`'s.
         """
-        for key in ("remote_dir", "create_venv", "archive", "command", "python", "wheels", "compress", "transfer"):
-            setting: Sourced[str] | Sourced[bool] | None = getattr(self, key)
+        for key in (
+            *("remote_dir", "create_venv", "archive", "command", "python", "wheels", "compress", "transfer"),
+            *("stop_grace", "leftovers"),
+        ):
+            setting: Sourced[str] | Sourced[bool] | Sourced[int] | None = getattr(self, key)
             if setting is not None:
                 text = setting.value if isinstance(setting.value, str) else str(setting.value).lower()
                 yield key, text, setting.origin
@@ -143,6 +152,8 @@ def merge(options: Options, layers: Sequence[Layer]) -> Settings:
         wheels=_first([layer.wheels for layer in layers]) or Sourced(False, _DEFAULT),
         compress=_first([layer.compress for layer in layers]),
         transfer=_first([layer.transfer for layer in layers]),
+        stop_grace=_first([layer.stop_grace for layer in layers]) or _STOP_GRACE,
+        leftovers=_first([layer.leftovers for layer in layers]) or _LEFTOVERS,
         pass_environment=tuple(item for layer in in_effect for item in layer.pass_environment),
         warnings=(*_warnings(layers), *notes),
     )
@@ -160,6 +171,8 @@ def merge_for_program(options: Options, layers: Sequence[Layer]) -> Settings:
         remote_dir=_remote_dir(options, layers),
         create_venv=layers[-1].create_venv or Sourced(False, _DEFAULT),
         environment=environment,
+        stop_grace=_first([layer.stop_grace for layer in layers]) or _STOP_GRACE,
+        leftovers=_first([layer.leftovers for layer in layers]) or _LEFTOVERS,
         warnings=(*_warnings(layers), *notes),
     )
 

@@ -20,7 +20,10 @@ from sshrun.spelling import nearest
 Kind = Literal["text", "number", "boolean", "nothing", "list", "mapping"]
 
 LISTS = ("upload_files", "startup_cmds", "download_files", "shutdown_cmds", "requirements", "pass_environment")
-SCALARS = ("remote_dir", "create_venv", "archive", "command", "python", "wheels", "compress", "transfer")
+SCALARS = (
+    *("remote_dir", "create_venv", "archive", "command", "python", "wheels", "compress", "transfer"),
+    *("stop_grace", "leftovers"),
+)
 KEYS = ("environment", *LISTS, *SCALARS)
 USER_KEYS = ("config_path", "connection")
 CONNECTION_KEYS = ("hostname", "port", "username", "key_filename")
@@ -108,6 +111,8 @@ class Reader:
             wheels=self._flag(get("wheels"), "wheels"),
             compress=self._flag(get("compress"), "compress"),
             transfer=self._choice(get("transfer"), "transfer", ("rsync", "tar", "scp")),
+            stop_grace=self._seconds(get("stop_grace"), "stop_grace"),
+            leftovers=self._choice(get("leftovers"), "leftovers", ("stop", "wait")),
             config_path=self._local_file(get("config_path"), "config_path"),
             connection=self._connection(get("connection")),
             model_paths=self._model_paths(model_paths),
@@ -185,6 +190,14 @@ class Reader:
     def _flag(self, node: Node | None, key: str) -> Sourced[bool] | None:
         scalar = self._scalar(node, key, "boolean", "true or false (without quotes)")
         return scalar and Sourced(scalar.text.lower() in ("true", "yes", "on"), self._origin(scalar.line, key))
+
+    def _seconds(self, node: Node | None, key: str) -> Sourced[int] | None:
+        wanted = "a whole number of seconds, such as 60,"
+        scalar = self._scalar(node, key, "number", wanted)
+        if scalar and not (scalar.text.isascii() and scalar.text.isdigit() and len(scalar.text) < 7):
+            self.problem(scalar.line, key, f"{wanted} is needed")
+            return None
+        return scalar and Sourced(int(scalar.text), self._origin(scalar.line, key))
 
     def _choice(self, node: Node | None, key: str, choices: Sequence[str]) -> Sourced[str] | None:
         text = self._text(node, key)

@@ -102,6 +102,7 @@ class Task(NamedTuple):
                 "startup": _texts(self.settings.startup_cmds),
                 "command": self.runner.argv,
                 "defaults": list(_defaults()),
+                "ending": [f"{self.settings.stop_grace.value} {self.settings.leftovers.value}"],
                 "facts": [json.dumps(facts_to_data(self.facts))],
                 **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
             },

@@ -39,7 +39,8 @@ def status(arguments: Arguments, console: Console) -> int:
         console.data(f"from     {visible(job.facts.origin)}")
     console.data(f"state    {state}")
     if not job.over and job.phase:
-        console.data(f"phase    {visible(job.phase)}")
+        meaning = ": the command has ended, and processes that it left have not" if job.phase == "leftovers" else ""
+        console.data(f"phase    {visible(job.phase)}{meaning}")
     if job.started:
         console.data(f"age      {age_text((job.ended or time.time()) - job.started)}")
     for name, value in usage.items():

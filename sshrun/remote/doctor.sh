@@ -73,7 +73,7 @@ serve_canary_look() { # ID
   canary_looks=20
   while alive_in "$canary" && [ $((canary_looks -= 1)) -gt 0 ]; do pause; done
   if alive_in "$canary"; then reply canary alive; else reply canary dead; fi
-  stop_job "$canary"
+  stop_job "$canary" >/dev/null
   rm -rf -- "$canary"
 }
 

@@ -1,7 +1,7 @@
 # The log from a byte on, as it grows, until the job ends. The host pushes; the client never asks.
 
 # Raw bytes between "log OFFSET" and the marker "end SIZE". The client's open stdin is its sign of life: when it ends,
-# so does this; the word "interrupt" on it stops the job, and the log goes on to its end.
+# so does this; the word "interrupt" on it is a Ctrl+C for the job, and the log goes on to its end.
 serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes along, and the most that it may have
   follow_folder=$state/jobs/$1
   [ -e "$follow_folder/log" ] && [ -p "$follow_folder/alive" ] || refuse nothing "$1"
@@ -43,7 +43,7 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   kill "$follow_reader" 2>/dev/null
   wait "$follow_reader" 2>/dev/null
   # What outlived the command is still to be ended: the reader may have been at it.
-  [ ! -e "$follow_folder/stopped" ] || stop_job "$follow_folder"
+  [ ! -e "$follow_folder/stopped" ] || stop_job "$follow_folder" >/dev/null
   exec 5<&- 7<&- 9<&-
   reply end "$follow_size"
   tell_notes "$follow_folder"
@@ -71,7 +71,7 @@ follow_control() { # ID PROCESS...: what to end with the client
   follow_id=$1
   shift
   while IFS= read -r follow_word <&9; do
-    [ "$follow_word" != interrupt ] || stop_job "$state/jobs/$follow_id"
+    [ "$follow_word" != interrupt ] || interrupt_job "$state/jobs/$follow_id"
   done
   kill "$@" $$
 }

@@ -1,7 +1,8 @@
 # What the supervisor runs, in one login shell: environment, virtual environment, startup commands, and then, in the
 # shell's place, the command itself, so that its exit code and its signals are nobody else's.
 
-job() { # FOLDER
+job() { # FOLDER ID
+  mark_job "$2"
   exec >&3 2>&1 3>&- # what the profile printed before this is no part of the log
   # A function of ours must not stand before a program of that name once the user's commands begin.
   job_functions=
@@ -52,6 +53,7 @@ job_startup() {
   for job_line; do
     set -- # "." without arguments would pass ours on to what it reads
     job_number=$((job_number + 1))
+    [ ! -e "$job_folder/interrupted" ] || exit 130 # a command that ends well on a Ctrl+C is not followed by the next
     printf 'startup %s\n' "$job_number" >>"$job_folder/phase"
     # Shell text of the user's own; what it exports stays. No "||" behind it, under which "set -e" does nothing.
     # shellcheck disable=SC1091 # made above
@@ -64,8 +66,16 @@ job_startup() {
     IFS= read -r job_line <"$job_folder/variable"
     /bin/sh -c "printf '%s\n' \"\${$job_line-}\"" >>"$job_folder/variable"
   fi
+  [ ! -e "$job_folder/interrupted" ] || exit 130
   printf 'running\n' >>"$job_folder/phase"
   printf '' >|"$job_folder/unbegun" # also under a noclobber of a startup command's
+}
+
+# How a stop knows what belongs to the job. Only now: what a start file has left, such as an agent that other logins
+# share, is not the job's.
+mark_job() { # ID
+  SSHRUN_JOB=$1
+  export SSHRUN_JOB
 }
 
 phase() { printf '%s\n' "$*" >>"$job_folder/phase"; }
@@ -109,7 +119,8 @@ export_defaults() {
 }
 
 # The shutdown commands, detached like the job itself: a laptop that closes between two of them stops none.
-shutdown() { # FOLDER/shutdown
+shutdown() { # FOLDER/shutdown ID
+  mark_job "$2"
   mark "$1/unbegun"
   exec >&3 2>&1 3>&-
   enter_job "${1%/*}"

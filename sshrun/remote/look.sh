@@ -22,8 +22,11 @@ serve_look() { # LINES
 }
 
 look_usage() { # FOLDER, of a job whose supervisor lives
-  first_line "$1/id" && stop_supervisor=${line%% *} stop_session=ours
-  members "$1" || return 0
+  stop_whom "$1" && members "$1" || return 0
+  if [ -e "$1/outlived" ]; then
+    name_members
+    reply use leftovers "$member_names"
+  fi
   # shellcheck disable=SC2086 # one word a process
   reply use processes "$(echo $members | wc -w | tr -d ' ')"
   reply use cpu "$(ps -o pcpu= -p "$(echo "$members" | tr -s ' ' ',' | sed 's/^,//; s/,$//')" 2>/dev/null |

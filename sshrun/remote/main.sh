@@ -4,7 +4,7 @@ main() {
   newline='
 '
   case ${1-} in
-  supervise | explain) "$@" ;;
+  supervise | explain | end_leftovers) "$@" ;;
   job | shutdown)
     # A profile may leave options that are meant for a person's typing: under noclobber no file is ever written twice.
     set +aCefu

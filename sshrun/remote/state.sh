@@ -77,7 +77,7 @@ job_state() { # FOLDER -> $job_state: claimed, void, preparing, running, finishe
     elif alive $job_id_line; then
       job_state=preparing
       job_phase "$1"
-      [ "$job_phase" = running ] && job_state=running
+      if [ "$job_phase" = running ] || [ -e "$1/outlived" ]; then job_state=running; fi
     elif job_finished "$1"; then
       job_state=finished
     else
@@ -126,6 +126,7 @@ describe() { # ID: one line of facts for the client
   job_state "$describe_folder"
   [ "$job_state" != claimed ] || claim_lives "$describe_folder" || job_state=void # nothing came of it
   job_phase "$describe_folder"
+  [ "$job_state" != running ] || [ ! -e "$describe_folder/outlived" ] || job_phase=leftovers
   describe_marks=
   for describe_mark in retrieved discarded held; do
     [ -e "$describe_folder/$describe_mark" ] && describe_marks=$describe_marks,$describe_mark

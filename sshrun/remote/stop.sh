@@ -1,4 +1,5 @@
-# Ends every process of a job: TERM, ten seconds, then KILL until none is left.
+# Ends every process of a job: TERM, a grace that the job's settings name, then KILL until none is left. Before that, for
+# a Ctrl+C, INT to the command and as long again.
 
 # A process belongs to the job if its environment carries the job's id, which it inherits through any number of forks
 # and new sessions, or if it is in the supervisor's session (which "env -i" does not leave). Session numbers are
@@ -6,14 +7,14 @@
 members() { # FOLDER -> $members; their process groups are added to $stop_groups
   members=
   if [ -r /proc/self/stat ]; then
-    # Not -F: with it, busybox's grep looks no further than the first NUL.
-    members_marked=" $(cd /proc && grep -ls "SSHRUN_JOB=${1##*/}" [0-9]*/environ 2>/dev/null | sed 's|/environ||' | tr '\n' ' ')"
     members_seen=
-    for member in $(cd /proc && echo [0-9]*); do
+    for member in $(members_listed "${1##*/}"); do
+      members_mark=${member#*/} member=${member%/*}
       [ "$member" != "$stop_supervisor" ] && [ "$member" != $$ ] && birth "$member" || continue
       case $process_state in Z* | X*) continue ;; esac
-      case $members_marked in
-      *" $member "*) [ "$process_session" != "$stop_supervisor" ] || stop_session=ours ;;
+      case "$members_mark$members " in
+      environ*) [ "$process_session" != "$stop_supervisor" ] || stop_session=ours ;;
+      *" $member "*) continue ;;
       *) [ "$process_session" = "$stop_supervisor" ] || continue
         members_seen="$members_seen $member"
         continue ;;
@@ -23,11 +24,23 @@ members() { # FOLDER -> $members; their process groups are added to $stop_groups
     done
     if [ "$stop_session" = ours ]; then members=$members$members_seen; fi
   else
-    members=$(ps -A -o pid= -o pgid= | awk -v group="$stop_supervisor" '$2 == group && $1 != group { print $1 }' | tr '\n' ' ')
+    for member in $(ps -A -o pid= -o pgid= -o state= |
+      awk -v group="$stop_supervisor" '$2 == group && $1 != group && $3 !~ /^[ZX]/ { print $1 }'); do
+      # Those that looked for the others are in the group too, where the supervisor looks; by now they are gone.
+      [ "$member" = $$ ] || ! kill -0 "$member" 2>/dev/null || members="$members $member"
+    done
   fi
   [ -n "${members# }" ] && return
   birth "$stop_supervisor" && [ "$birth" = "$stop_birth" ] || stop_session=unknown
   return 1
+}
+
+# One program looks at all processes, since that is what every job waits for at its end: "PID/environ" of those that
+# carry the job's id, and "PID/stat" of those in the session. Fields of stat: proc(5).
+members_listed() { # ID
+  # Not -F: with it, busybox's grep looks no further than the first NUL.
+  (cd /proc && exec grep -ls -e "SSHRUN_JOB=$1" -e "^[0-9]* (.*) [^ZX] [0-9]* [0-9]* $stop_supervisor " \
+    [0-9]*/environ [0-9]*/stat 2>/dev/null)
 }
 
 add_group() { # of the process that "birth" has just looked at
@@ -43,25 +56,71 @@ signal_groups() { # NAME
   return 0
 }
 
-stop_job() { # FOLDER; 1 with $stop_left if something is still there
+# A sign of life for a client that waits: how long a stop takes is the job's to say. In a subshell: where nobody listens
+# any more, SIGPIPE must not end us between a STOP and its CONT.
+stop_sign() { # -> $stop_now, in seconds
+  stop_now=$(date +%s)
+  [ "$stop_now" = "${stop_told-}" ] || (reply stopping) 2>/dev/null
+  stop_told=$stop_now
+}
+
+# Waits until no process of the job is left, but no longer than so many seconds, rounded up.
+await_end() { # FOLDER SECONDS; 1 if some are still there
+  stop_sign
+  await_until=$((stop_now + $2))
+  while members "$1"; do
+    stop_sign
+    [ "$stop_now" -le "$await_until" ] || return 1
+    pause
+  done
+}
+
+# What the settings of a job say of its end.
+job_ending() { # FOLDER -> $grace in seconds, and $policy for what outlives the command: "stop" or "wait"
+  first_line "$1/ending"
+  grace=${line%% *} policy=${line##* }
+  case $grace in '' | *[!0-9]*) grace=10 ;; esac
+}
+
+# Looks up whom it is about: the supervisor, and whether its session is known to be the job's.
+stop_whom() { # FOLDER -> $stop_...; 1 if no process of the job can be left
+  stop_supervisor=0 stop_birth='' stop_session=unknown stop_groups='' stop_left='' stop_leader=
   # Released: what carries the job's id now are its shutdown commands, for which the machine's meter waits.
-  [ ! -e "$1/shutdown/commands" ] || return 0
-  stop_supervisor=0 stop_birth='' stop_session=unknown stop_groups='' stop_left=
-  { IFS= read -r stop_line <"$1/id"; } 2>/dev/null || return 0
+  [ ! -e "$1/shutdown/commands" ] || return 1
+  { IFS= read -r stop_line <"$1/id"; } 2>/dev/null || return 1
   # shellcheck disable=SC2086 # four words
-  set -- "$1" $stop_line
-  [ "$2" != void ] || return 0
+  set -- $stop_line
+  [ "$1" != void ] || return 1
   # A job of another boot has no process left, and its numbers may be anybody's by now.
   this_machine
-  [ "${4-}" = "$this_boot" ] || return 0
-  stop_supervisor=$2 stop_birth=$3
+  [ "${3-}" = "$this_boot" ] || return 1
+  stop_supervisor=$1 stop_birth=$2
   birth $$
   stop_own_group=$process_group
-  if alive "$2" "$3" "$4" "$5"; then
+  if alive "$@"; then
     stop_session=ours
-    [ "$process_group" != "$2" ] || add_group
+    [ "$process_group" != "$1" ] || { stop_leader=yes && add_group; }
   fi
+}
+
+stop_job() { # FOLDER; 1 with $stop_left if something is still there
+  stop_whom "$1" || return 0
+  job_ending "$1"
   mark "$1/stopped"
+  end_members "$1" || return
+  # The supervisor writes the exit code when its child has ended: a matter of moments. One that stood between two of its
+  # programs when all were looked for may only now begin the command.
+  stop_round=0
+  # shellcheck disable=SC2086 # four words
+  while alive $stop_line; do
+    [ "$stop_round" -lt 50 ] || { stop_left=$stop_supervisor && return 1; }
+    stop_round=$((stop_round + 1))
+    ! members "$1" || kill -KILL $members 2>/dev/null
+    pause
+  done
+}
+
+end_members() { # FOLDER; 1 with $stop_left if something is still there
   # CONT after TERM, since a stopped process would see it only when it goes on.
   if members "$1"; then
     # shellcheck disable=SC2086 # one word a process
@@ -69,32 +128,48 @@ stop_job() { # FOLDER; 1 with $stop_left if something is still there
     # shellcheck disable=SC2086
     kill -CONT $members 2>/dev/null
   fi
-  stop_until=$(($(date +%s) + 10))
-  while members "$1" && [ "$(date +%s)" -lt "$stop_until" ]; do pause; done
+  await_end "$1" "$grace"
   # Groups are stopped as a whole, the supervisor's too, before anybody is looked for: a loop of forks can neither run
   # ahead of the list nor be missed between two of its lives. It is over when nobody is found while all stand still.
   stop_round=0
   signal_groups STOP
   stop_until=$(($(date +%s) + 20)) # what holds much memory, or a GPU, takes its time to die
-  while members "$1" && { [ "$stop_round" -lt 20 ] || [ "$(date +%s)" -lt "$stop_until" ]; }; do
+  while members "$1" && { [ "$stop_round" -lt 20 ] || [ "$stop_now" -lt "$stop_until" ]; }; do
     stop_round=$((stop_round + 1))
     # shellcheck disable=SC2086
     kill -KILL $members 2>/dev/null
     signal_groups STOP # with those of the last look
+    stop_sign
     [ "$stop_round" -lt 20 ] || pause
   done
   signal_groups CONT
   [ -z "${members# }" ] || { stop_left=$members && return 1; }
-  # The supervisor writes the exit code when its child has ended: a matter of moments. One that stood between two of its
-  # programs when all were looked for may only now begin the command.
-  stop_round=0
-  while alive "$2" "$3" "$4" "$5"; do
-    [ "$stop_round" -lt 50 ] || { stop_left=$2 && return 1; }
-    stop_round=$((stop_round + 1))
-    # shellcheck disable=SC2086
-    ! members "$1" || kill -KILL $members 2>/dev/null
-    pause
-  done
+}
+
+# As Ctrl+C in a terminal: INT to the process group that the command was started in. Once a job, since a second one
+# would interrupt what the first one has set going; who asks again waits as long, and then a stop takes its course.
+interrupt_job() { # FOLDER; 1 with $stop_left if something is still there
+  # Where the command has ended there is nothing to interrupt.
+  if stop_whom "$1" && [ "$stop_session" = ours ] && [ ! -e "$1/outlived" ]; then
+    job_ending "$1"
+    [ -e "$1/interrupted" ] || {
+      mark "$1/interrupted" # first: it keeps the next startup command from beginning
+      interrupt_command "$1"
+    }
+    await_end "$1" "$grace"
+  fi
+  stop_job "$1"
+}
+
+# The supervisor, which leads the group, has a trap for it. Without a group of its own (no setsid, perl or python3
+# there) what can be told from others is each process of the job.
+interrupt_command() { # FOLDER
+  if [ -n "$stop_leader" ]; then
+    kill -INT "-$stop_supervisor" 2>/dev/null
+  elif members "$1"; then
+    # shellcheck disable=SC2086 # one word a process
+    kill -INT $members 2>/dev/null
+  fi
 }
 
 serve_stop() { # ID
@@ -104,3 +179,61 @@ serve_stop() { # ID
 }
 
 serve_interrupt() { :; } # meant for a follow that has just ended
+
+# What outlives the command, in the supervisor: workers, servers, whatever a startup command left in the background.
+# A job of which nothing is left pays one look for it.
+supervise_leftovers() { # FOLDER CODE
+  stop_whom "$1" && members "$1" 8>&- || return 0
+  pause 8>&- # the last of a pipe, a helper of Python's: most are gone by then
+  members "$1" 8>&- || return 0
+  printf '%s\n' "$2" >outlived
+  # A program of its own in a session of its own: what it starts is no part of the job, and it can stop the job's groups.
+  for _ in 1 2 3; do
+    apart sh "$1/sshrun.sh" end_leftovers "$1" 8>&- && break
+  done
+}
+
+apart() { # PROGRAM ARG...: runs it as the leader of a new session, where that can be had
+  if has setsid; then
+    setsid "$@"
+  elif has perl; then
+    perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$@"
+  elif has python3; then
+    python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+  else
+    "$@"
+  fi
+}
+
+# They get as long to finish as anything that is asked to end; or, by the settings, as long as they take.
+end_leftovers() { # FOLDER
+  job_folder=$1
+  stop_whom "$1" || return 0
+  job_ending "$1"
+  if [ "$policy" = wait ]; then
+    # shellcheck disable=SC2086 # four words
+    while members "$1" && alive $stop_line; do sleep 1; done
+    return 0
+  fi
+  await_end "$1" "$grace" && return 0
+  # shellcheck disable=SC2086 # four words
+  alive $stop_line || return 0 # lost: whoever finds that out ends what is left
+  name_members
+  if end_members "$1"; then
+    note "what outlived the command was ended after $grace s: $member_names (leftovers: wait lets a job last as long as that)"
+  else
+    note "what outlived the command could not be ended: $member_names; log in and see what it waits for"
+  fi
+}
+
+name_members() { # -> $member_names, of those in $members: five, and how many more
+  member_names='' member_count=0
+  for member in $members; do
+    member_count=$((member_count + 1))
+    [ "$member_count" -le 5 ] || continue
+    first_line "/proc/$member/comm" || line=$(ps -o comm= -p "$member" 2>/dev/null)
+    member_names="$member_names, ${line##*/} (pid $member)"
+  done
+  member_names=${member_names#, }
+  [ "$member_count" -le 5 ] || member_names="$member_names and $((member_count - 5)) more"
+}

@@ -9,7 +9,9 @@
 #     wake            always empty: who follows the log is told by it that there is news
 #     environment command startup requirements folder umask     what to do, one escaped value a line
 #     phase unbegun started ended archive.before before.KEY facts     what to tell
+#     ending          seconds of grace, and "stop" or "wait" for what outlives the command
 #     startup.sh      evaluates a startup command
+#     interrupted stopped outlived                               a Ctrl+C, a stop; the code of a command that left processes
 #     retrieved forced discarded discarded_by held shutdown/     what came after
 
 # Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).
@@ -33,17 +35,16 @@ supervise() { # FOLDER MODE ID
   rm -f "id.$$"
   date +%s >started
   echo yes >unbegun # emptied when the command begins, which a full disk does not prevent
-  SSHRUN_JOB=$3 # how stop knows what belongs to the job
-  export SSHRUN_JOB
   forget_connection
   # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
-  login_shell "$1/sshrun.sh" "$2" "$1" 3>>log 8>&-
+  login_shell "$1/sshrun.sh" "$2" "$1" "$3" 3>>log 8>&-
   exit_code $?
   supervise_code=$exit_code
   [ "$supervise_code" -ne 0 ] || [ ! -s unbegun ] || {
     supervise_code=1
     note_unbegun "$1"
   }
+  [ "$2" != job ] || supervise_leftovers "$1" "$supervise_code" # a shutdown command may leave what it wants
   # A stop that comes now may take a program of ours for one of the job's, and end it: then it is started once more.
   for _ in 1 2 3 4 5 6 7 8 9; do date +%s >ended && break; done
   # Made beforehand, so that on a full disk a rename is all that is needed.

@@ -98,7 +98,7 @@ class Host:
     def claim(self, session: Session, job: str, verb: str = "claim") -> None:
         session.request(verb, job, "9")
         for reply in session.replies("claimed", timeout=BOUND):
-            assert reply.word in ("claimed", "discarded", "job", "facts")
+            assert reply.word in ("claimed", "discarded", "stopping", "job", "facts")
 
     def begin(
         self,

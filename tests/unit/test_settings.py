@@ -23,7 +23,7 @@ def layer(name: LayerName, **settings: object) -> Layer:
             return Node("list", items=tuple(map(node, value)))
         if isinstance(value, bool):
             return Node("boolean", text=str(value))
-        return Node("text", text=str(value))
+        return Node("number" if isinstance(value, int) else "text", text=str(value))
 
     read = Reader(name, f"/files/{name}", "").read(node(settings))
     assert read.problems == ()
@@ -40,7 +40,10 @@ def test_the_strongest_layer_that_says_something_wins(key: str, strongest: Layer
     def said(name: LayerName) -> object:
         if key in ("create_venv", "wheels", "compress"):
             return name != strongest
-        return ("tar" if name == strongest else "scp") if key == "transfer" else f"by {name}"
+        if key == "stop_grace":
+            return 60 if name == strongest else 20
+        choices = {"transfer": ("tar", "scp"), "leftovers": ("wait", "stop")}
+        return choices[key][name != strongest] if key in choices else f"by {name}"
 
     layers = [layer(name, **{key: said(name)}) for name in LAYERS[LAYERS.index(strongest) :]]
     won = getattr(merge(Options(), [Layer()] * LAYERS.index(strongest) + layers), key)
@@ -85,6 +88,9 @@ def test_a_program_takes_no_lists_and_makes_a_venv_only_if_the_user_file_says_so
     assert [variable.name for variable in settings.environment] == ["A"]
     assert not any(getattr(settings, key) for key in (*LISTS, "archive", "command"))
     assert merge_for_program(Options(), [project, layer("user file", create_venv=True)]).create_venv.value is True
+    ending = layer("user file", stop_grace=60, leftovers="wait")
+    settings = merge_for_program(Options(), [layer("project file", stop_grace=0), ending])
+    assert (settings.stop_grace.value, settings.leftovers.value) == (0, "wait")
 
 
 def test_problems_of_all_files_come_at_once() -> None:
@@ -110,7 +116,8 @@ def test_no_value_of_the_environment_shows_anywhere() -> None:
 def test_rows_show_every_setting_with_its_place() -> None:
     everything = {key: ["x"] for key in LISTS}
     settings = merged(layer("spec", remote_dir="r", archive="a", command="c", python="p", wheels=True, compress=False,
-                            transfer="tar", create_venv=False, environment={"A": "1"}, **everything))  # fmt: skip
+                            transfer="tar", stop_grace=60, leftovers="wait",
+                            create_venv=False, environment={"A": "1"}, **everything))  # fmt: skip
     rows = list(settings.rows())
     assert {key for key, _, _ in rows} == {*SCALARS, *LISTS, "environment"}
     assert all(origin.layer == "spec" for _, _, origin in rows)

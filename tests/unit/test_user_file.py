@@ -149,6 +149,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
   transfer: ftp
   archive: ../x.zip
   requirements: [-r missing.txt, -e .]
+  stop_grace: 1.5
+  leftovers: keep
 """,
     )
     assert list(layer.problems) == [
@@ -168,6 +170,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
         "user_settings.yaml:15 ssh.archive: a path inside the working directory is needed, such as out.zip",
         f"user_settings.yaml:16 ssh.requirements[0]: {user_file.parent}/missing.txt: No such file or directory",
         "user_settings.yaml:16 ssh.requirements[1]: -e names a folder here: use upload_files, and pip in startup_cmds",
+        "user_settings.yaml:17 ssh.stop_grace: a whole number of seconds, such as 60, is needed",
+        "user_settings.yaml:18 ssh.leftovers: one of stop, wait is needed",
     ]
 
 
