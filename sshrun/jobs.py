@@ -63,7 +63,7 @@ def start(link: Link, plan: Start) -> Steps[None]:
     Raises JobIsThere, HostUnfit, TransferFailed.
     """
 
-    def step(session: Session, small: bytes | None, again: bool) -> Steps[None]:
+    def step(session: Session, small: transfer.Inline | None, again: bool) -> Steps[None]:
         if not (again and (yield from _begun(session, plan.id))):
             yield from _send(session, link, plan, small)
             yield from _started(session, link, plan)
@@ -75,7 +75,7 @@ def start(link: Link, plan: Start) -> Steps[None]:
 def run(link: Link, plan: Start, record: Record, interrupts: Interrupts) -> Steps[Ended]:
     """Starts the job and follows it to its end, as `start` and `follow` do, without a wait in between."""
 
-    def step(session: Session, small: bytes | None, again: bool) -> Steps[Ended]:
+    def step(session: Session, small: transfer.Inline | None, again: bool) -> Steps[Ended]:
         if again and not record.begun and (yield from _begun(session, plan.id)):
             yield from begun()
         if record.begun:
@@ -102,7 +102,9 @@ def run(link: Link, plan: Start, record: Record, interrupts: Interrupts) -> Step
         record.close()
 
 
-def _sent(link: Link, plan: Start, step: Callable[[Session, bytes | None, bool], Steps[Result]]) -> Steps[Result]:
+def _sent(
+    link: Link, plan: Start, step: Callable[[Session, transfer.Inline | None, bool], Steps[Result]]
+) -> Steps[Result]:
     """Carries through a step that sends a small upload along with its requests, as far as the host can unpack it.
 
     The step is told when it is done `again`: what was sent over a connection that was lost may have arrived.
@@ -139,7 +141,7 @@ def _begun(session: Session, job_id: str) -> Steps[bool]:
     return job is not None and job.id == job_id and job.state not in ("claimed", "void")
 
 
-def _send(session: Session, link: Link, plan: Start, small: bytes | None) -> Steps[None]:
+def _send(session: Session, link: Link, plan: Start, small: transfer.Inline | None) -> Steps[None]:
     """Asks for all that is needed, up to the start. With a small upload nothing is waited for."""
     seen = Sightings()
     if plan.discard:

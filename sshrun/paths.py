@@ -9,10 +9,12 @@ is a round trip. Names are `str` as `os.fsdecode` makes them, so that any bytes 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from sshrun.items import Entry as Entry
+from sshrun.items import Item as Item
+from sshrun.symlinks import Seen, kept
 from sshrun.terminal import visible
 
 # What a transfer that was cut off leaves behind begins with this, on both sides, and is never taken for anybody's file.
@@ -84,29 +86,6 @@ class Pattern(NamedTuple):
         return self.receiver or ".", "/".join(_steps(f"{folder}/{name}"))
 
 
-class Item(NamedTuple):
-    """One file, or one folder of those that are sent whole: `path` beneath `base` becomes `name` beneath `root`.
-
-    `size` is in bytes, `mode` is st_mode. For an upload `base` is absolute.
-    """
-
-    base: str
-    path: str
-    root: str
-    name: str
-    size: int
-    mtime_ns: int
-    mode: int
-
-    @property
-    def source(self) -> str:
-        return os.path.join(self.base, self.path)
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-
 class Selection(NamedTuple):
     """`unmatched` are the patterns that no item was found for; `old` is what a pattern found, and what is no result.
     `excluded` is what each one that excludes took out.
@@ -119,33 +98,16 @@ class Selection(NamedTuple):
     excluded: tuple[tuple[Pattern, tuple[Item, ...]], ...] = ()
 
 
-class Entry(NamedTuple):
-    """What stands under a name, links followed. `mode` is 0 for a link to nothing; `identity` is device and inode.
+class Tree(Protocol):
+    """The files beneath a folder, here or on a host. Paths are relative to it, "" is the folder itself.
 
-    `changed` is when anything of it last changed (ctime), as the host writes it, and `disk` what it takes of the disk,
-    in bytes.
+    `folders` are those that it has shown.
     """
 
-    mode: int
-    size: int = 0
-    mtime_ns: int = 0
-    identity: tuple[int, int] = (0, 0)
-    changed: bytes = b""
-    disk: int = 0
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        return stat.S_ISREG(self.mode)
-
-
-class Tree(Protocol):
-    """The files beneath a folder, here or on a host. Paths are relative to it, "" is the folder itself."""
-
     warnings: list[str]
+
+    @property
+    def folders(self) -> Mapping[str, Entry]: ...
 
     def entry(self, path: str) -> Entry | None: ...
 
@@ -196,7 +158,7 @@ def select_local(patterns: Sequence[Pattern], folder: str | os.PathLike[str]) ->
 
 def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tree]) -> Selection:
     """What patterns name, each in its tree, which the items call by its base."""
-    items: list[Item] = []
+    seen: list[Seen] = []
     warnings: list[str] = []
     unmatched = []
     old = []
@@ -204,43 +166,72 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
     for pattern, base, tree in zip(patterns, bases, trees, strict=True):
         if pattern.excludes:
             exclusion = _Exclusion(pattern, base)
-            excluded.append((exclusion, tuple(item for item in items if exclusion.covers(item))))
-            items = [item for item in items if not exclusion.covers(item)]
+            taken = tuple(item for item, _ in seen if exclusion.covers(item))
+            excluded.append((exclusion, taken))
+            if taken:
+                seen = [one for one in seen if not exclusion.covers(one.item)]
             continue
-        found: list[tuple[str, Entry]] = []
-        old_names = []
-        for path, entry in find(tree, pattern):
-            if not entry.mode:
-                warnings.append(f"{visible(path)} is a link to nothing: left out")
-            elif not (entry.is_file or entry.is_folder):
-                warnings.append(f"{visible(path)} is neither a file nor a folder: left out")
-            elif not tree.is_old(path, entry):
-                found.append((path, entry))
-            elif not entry.is_folder:
-                old_names.append(os.path.join(pattern.base, path).removeprefix("./"))
-        warnings += tree.warnings
-        if old_names:
-            old.append((pattern, tuple(old_names)))
-            if all(entry.is_folder for _, entry in found):
-                found = []  # somebody was in these folders, and left no file
-        if not found:
+        found = _Found(pattern, base, tree)
+        warnings += found.warnings
+        seen += found.seen
+        if found.old:
+            old.append((pattern, tuple(found.old)))
+        if not found.matched:
             unmatched.append(pattern)
-        for path, entry in found:
-            root, name = pattern.place(path)
-            if name:
-                items.append(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode))
-    chosen = one_for_each(items) if len(patterns) > 1 else items  # one pattern means no target twice
+    items = [item for item, _ in seen]
+    if len(patterns) > 1:  # one pattern means no target twice
+        items = one_for_each(items)
+    if any(entry.link for _, entry in seen) or any(folder.link for tree in trees for folder in tree.folders.values()):
+        latest = {(one.item.root, one.item.name): one for one in seen}
+        folders = [folder for group in zip(patterns, bases, trees, strict=True) for folder in _folders(*group)]
+        items = kept([latest[item.root, item.name] for item in items], folders)
     for exclusion, taken in excluded:
-        if not taken and any(map(exclusion.covers, chosen)):
+        if not taken and any(map(exclusion.covers, items)):
             text = visible(exclusion.pattern.text)
             warnings.append(f"{text} takes nothing out: it has to stand behind what selects its files")
     return Selection(
-        tuple(chosen),
+        tuple(items),
         tuple(dict.fromkeys(warnings)),
         tuple(unmatched),
         tuple(old),
         tuple((exclusion.pattern, taken) for exclusion, taken in excluded),
     )
+
+
+class _Found:
+    """What one pattern finds."""
+
+    def __init__(self, pattern: Pattern, base: str, tree: Tree) -> None:
+        self.warnings: list[str] = []
+        self.old: list[str] = []
+        found: list[tuple[str, Entry]] = []
+        for path, entry in find(tree, pattern):
+            if not entry.mode:
+                self.warnings.append(f"{visible(path)} is a link to nothing: left out")
+            elif not (entry.is_file or entry.is_folder):
+                self.warnings.append(f"{visible(path)} is neither a file nor a folder: left out")
+            elif not tree.is_old(path, entry):
+                found.append((path, entry))
+            elif not entry.is_folder:
+                self.old.append(os.path.join(pattern.base, path).removeprefix("./"))
+        self.warnings += tree.warnings
+        if self.old and all(entry.is_folder for _, entry in found):
+            found = []  # somebody was in these folders, and left no file
+        self.matched = any(not entry.loop for _, entry in found)
+        self.seen = [one for path, entry in found if (one := _seen(pattern, base, path, entry)).item.name]
+
+
+def _seen(pattern: Pattern, base: str, path: str, entry: Entry) -> Seen:
+    root, name = pattern.place(path)
+    return Seen(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode), entry)
+
+
+def _folders(pattern: Pattern, base: str, tree: Tree) -> Iterator[Seen]:
+    """Those that one pattern has come through, with the places that they get."""
+    for path, entry in tree.folders.items():
+        beneath = pattern.wildcard or not pattern.path or path == pattern.path or path.startswith(pattern.path + "/")
+        if beneath and not pattern.excludes:
+            yield _seen(pattern, base, path, entry)
 
 
 class _Exclusion:
@@ -397,6 +388,8 @@ def _everything(tree: Tree, folder: str, above: frozenset[tuple[int, int]]) -> I
         elif entry.identity not in above:
             yield path, entry
             yield from _everything(tree, path, above | {entry.identity})
+        elif entry.link:
+            yield path, entry._replace(loop=True)
 
 
 def _glob(
@@ -448,14 +441,16 @@ class LocalTree:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.folders: dict[str, Entry] = {}
         self.warnings: list[str] = []
 
     def entry(self, path: str) -> Entry | None:
         full = os.path.join(self.folder, path)
         try:
-            return _entry(os.stat(full))
+            entry = _entry(os.stat(full))
         except OSError:
             return Entry(0) if os.path.lexists(full) else None
+        return self._noted(path, entry._replace(link=os.path.islink(full)))
 
     def entries(self, path: str, *, deep: bool) -> Iterator[tuple[str, Entry]]:  # noqa: ARG002 # one look is as good
         try:
@@ -468,13 +463,22 @@ class LocalTree:
             if one.name.startswith(PART):
                 continue
             try:
-                yield one.name, _entry(one.stat())
+                entry = _entry(one.stat())
             except OSError:
-                yield one.name, Entry(0)
+                entry = Entry(0)
+            if one.is_symlink():
+                entry = entry._replace(link=True)
+            yield one.name, self._noted(_join(path, one.name), entry)
 
     def is_old(self, path: str, entry: Entry) -> bool:  # noqa: ARG002
         return False  # what is sent is no result
 
+    def _noted(self, path: str, entry: Entry) -> Entry:
+        if entry.is_folder:
+            self.folders[path] = entry
+        return entry
+
 
 def _entry(status: os.stat_result) -> Entry:
-    return Entry(status.st_mode, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+    identity, disk = (status.st_dev, status.st_ino), status.st_blocks * 512
+    return Entry(status.st_mode, status.st_size, status.st_mtime_ns, identity, disk=disk)

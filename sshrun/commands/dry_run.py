@@ -24,7 +24,7 @@ def dry_run(task: Task, console: Console) -> int:
     """Returns 0. Raises SettingsError where ssh cannot read its configuration."""
     rows = [*_login(task.settings.login), *task.settings.rows()]
     rows += [("requirements", line, Origin("default", key="runner")) for line in task.runner.requirements]
-    uploads = [(item.source, _target(item), item.size) for item in task.uploads if not item.is_folder]
+    uploads = [(_shown(item), _target(item), item.size) for item in task.uploads if not item.is_folder]
     excluded = [(pattern.text, [item.size for item in items if not item.is_folder]) for pattern, items in task.excluded]
     downloads = [(name, "") for name in filter(None, (task.runner.archive,))]
     downloads += [(pattern.text, pattern.receiver) for pattern in task.downloads]
@@ -68,6 +68,10 @@ def _login(login: Login) -> Iterator[tuple[str, str, Origin]]:
     for key, setting in settings.items():
         if setting is not None:
             yield key, str(setting.value), setting.origin
+
+
+def _shown(item: Item) -> str:
+    return f"{item.source}, a link to {item.link}" if item.link else item.source
 
 
 def _target(item: Item) -> str:

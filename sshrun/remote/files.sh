@@ -341,6 +341,34 @@ serve_folders() { # FOLDER NAME...: empty ones
   reply folders
 }
 
+# Links, when all that they lead to is in place: each relative, to something else that was sent. What leads there already
+# stays, and a folder with something in it is nobody's to remove.
+serve_links() { # FOLDER NAME TARGET...
+  file_path "$1"
+  file_part "$file_path"
+  shift
+  settle_all make_links "$@"
+  reply links
+}
+
+make_links() { # NAME TARGET...
+  mkdir -- "$file_part" || return
+  umask "$session_umask"
+  while [ $# -gt 0 ]; do
+    make_path=$file_path/./$1
+    # shellcheck disable=SC3013 # where "-ef" is not known, the link is made anew
+    if [ ! -h "$make_path" ] || [ ! "$make_path" -ef "${make_path%/*}/$2" ]; then
+      if [ -d "$make_path" ] && [ ! -h "$make_path" ] && ! rmdir -- "$make_path" 2>/dev/null; then
+        printf '%s\n' "$1 is a directory there and a link here: move it away"
+        return 1
+      fi
+      make_path=$file_part/./$1
+      mkdir -p -- "${make_path%/*}" && ln -s -- "$2" "$make_path" || return
+    fi
+    shift 2
+  done
+}
+
 make_all() { # NAME...
   mkdir -- "$file_part" || return
   umask "$session_umask"

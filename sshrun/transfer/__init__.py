@@ -20,7 +20,17 @@ from sshrun.transfer import rsync
 from sshrun.transfer.along import NO_ARCHIVE, SMALL, Archive, place, take_along
 from sshrun.transfer.before import Before, request_before
 from sshrun.transfer.beside import Owned, beside, kept_text, same_content
-from sshrun.transfer.engine import Arrived, Changed, Connection, Engine, SessionRefused, Step, count_files, not_placed
+from sshrun.transfer.engine import (
+    PATIENCE,
+    Arrived,
+    Changed,
+    Connection,
+    Engine,
+    SessionRefused,
+    Step,
+    count_files,
+    not_placed,
+)
 from sshrun.transfer.listing import RemoteTree, changed, same_time, standing
 from sshrun.transfer.rsync import Rsync
 from sshrun.transfer.scp import Scp
@@ -34,6 +44,7 @@ __all__ = [
     "Before",
     "Connection",
     "Downloaded",
+    "Inline",
     "Owned",
     "Uploaded",
     "choose",
@@ -47,6 +58,8 @@ __all__ = [
     "take_along",
     "upload",
 ]
+
+_LINKS_AT_ONCE = 50
 
 INLINE_LIMIT = 64 << 10  # bytes, archive overhead included
 
@@ -72,34 +85,42 @@ class Downloaded(NamedTuple):
 
     names: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    missing_but_old: tuple[str, ...] = ()
-    old: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
     files: int = 0
     bytes: int = 0
     unchanged: int = 0
     engine: str = ""
+    missing_but_old: tuple[str, ...] = ()
+    old: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
 
 
-def inline(items: Sequence[Item]) -> bytes | None:
+class Inline(NamedTuple):
+    """A small upload: an archive, and the links among what is in it."""
+
+    data: bytes
+    links: Sequence[Item] = ()
+
+
+def inline(items: Sequence[Item]) -> Inline | None:
     """The files as they travel with the request that starts a job, or None where they are too many or go elsewhere.
 
     Nothing has to be known of the host for it. Raises TransferFailed for a file that cannot be read.
     """
-    if not items:
-        return b""
     if any(item.root != "." for item in items) or sum(item.size for item in items if not item.is_folder) > INLINE_LIMIT:
         return None
-    data = b"".join(archive(items, [header(item) for item in items]))
-    return data if len(data) <= INLINE_LIMIT else None
+    files, links = _links_apart(items)
+    data = b"".join(archive(files, [header(item) for item in files])) if files else b""
+    return Inline(data, links) if len(data) <= INLINE_LIMIT else None
 
 
-def request_inline(session: Session, data: bytes) -> None:
+def request_inline(session: Session, small: Inline) -> None:
     """Sends what `inline` made, behind "place"; the reply is "put". Where the host has no tar it is a Refusal "notar",
     and nothing that was sent behind it is carried out.
     """
-    if data:
-        session.request("put", ".", str(len(data)), "")
-        session.send(data)
+    if small.data:
+        session.request("put", ".", str(len(small.data)), "")
+        session.send(small.data)
+    for values in _link_requests(small.links):
+        session.request("links", ".", *values)
 
 
 def choose(facts: Mapping[str, str], forced: str | None = None) -> str:
@@ -142,9 +163,12 @@ def upload(
     """
     ways = _Ways(session, connection, facts, engine, compress=bool(compress))
     work: list[tuple[str, list[Item]]] = []
+    links: list[tuple[str, list[Item]]] = []
     for root, group in _grouped((item.root, item) for item in items):
         path, free = _folder(session, root)
-        work.append((path, changed(session, path, group)))
+        files, group_links = _links_apart(group)
+        links.append((path, group_links))
+        work.append((path, changed(session, path, files)))
         needed = sum(item.size for item in work[-1][1] if not item.is_folder)
         if free is not None and needed > free:
             raise TransferFailed(
@@ -163,6 +187,8 @@ def upload(
                 yield Warned(f"{refused.message}: {instead.name} instead of {way.name}")
                 for step in instead.upload(path, part):
                     yield from progress.take(step)
+    for path, group in links:
+        _make_links(session, path, group)
     yield progress.end(ways.used)
     return Uploaded(progress.files, progress.total, count_files(items) - count_files(progress.items), ways.used)
 
@@ -208,7 +234,7 @@ def download(
     spared = _identities(protected)
     for item, name in zip(items, names, strict=True):
         here = _status(name)
-        if here is None or not _looks_like(item, here):
+        if here is None or not _looks_like(item, name, here):
             if here is not None and (here.st_dev, here.st_ino) in spared:
                 yield Warned(f"{visible(item.name)} stays as it is here: it is what the job was started from")
             else:
@@ -232,12 +258,12 @@ def download(
     return Downloaded(
         tuple(names),
         tuple(pattern.source for pattern in absent if not pattern.wildcard),
-        tuple(pattern.source for pattern in selection.unmatched if pattern in old and not pattern.wildcard),
-        selection.old,
         progress.files,
         progress.total,
         count_files(items) - count_files(wanted),
         ways.used,
+        tuple(pattern.source for pattern in selection.unmatched if pattern in old and not pattern.wildcard),
+        selection.old,
     )
 
 
@@ -253,6 +279,7 @@ def _each_once(items: Sequence[Item]) -> Iterable[Sequence[Item]]:
 def _fetch(
     session: Session, ways: _Ways, root: str, items: Sequence[Item], progress: _Progress
 ) -> Generator[Moved | Warned, None, None]:
+    items, links = _links_apart(items)
     with Staging(root, session.host) as staging:
         needed = sum(item.size for item in items if not item.is_folder)
         space = os.statvfs(root)
@@ -278,6 +305,12 @@ def _fetch(
                     )
                 for path in missing:
                     yield Warned(f"{session.host}: {visible(path)} vanished before it could be sent")
+        for link in links:
+            problem = staging.link(link)
+            if problem:
+                yield Warned(f"{visible(link.name)} {problem}")
+            else:
+                yield from progress.take(Step(files=1))
 
 
 def _take(
@@ -382,6 +415,30 @@ def _folder(session: Session, root: str) -> tuple[str, int | None]:
     return os.fsdecode(decode(path)), int(free) * 1024 if free.isdigit() else None
 
 
+def _links_apart(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
+    files: list[Item] = []
+    links: list[Item] = []
+    for item in items:
+        (links if item.link else files).append(item)
+    return files, links
+
+
+def _link_requests(links: Sequence[Item]) -> Iterable[list[str]]:
+    """The values of requests that make links, so many at once as a shell takes without trouble."""
+    for start in range(0, len(links), _LINKS_AT_ONCE):
+        yield [value for item in links[start : start + _LINKS_AT_ONCE] for value in (item.name, item.link)]
+
+
+def _make_links(session: Session, root: str, links: Sequence[Item]) -> None:
+    """When all that they lead to is in place. Raises TransferFailed."""
+    for values in _link_requests(links):
+        session.request("links", root, *values)
+        try:
+            session.reply(timeout=PATIENCE)
+        except Refusal as refusal:
+            raise not_placed(session.host, refusal) from refusal
+
+
 def _see_that_all_can_be_read(items: Iterable[Item]) -> None:
     """Before anything is sent, and in one wording: scp would say it of a number."""
     for item in items:
@@ -416,12 +473,12 @@ def _beside(item: Item, host: str, owned: Owned, kept: dict[str, str]) -> Item:
     """The item as it is placed here: where another file is kept, which is noted in `kept`, beside that one."""
     name = os.path.join(item.root, item.name)
     here = _status(name)
-    if item.is_folder or here is None or _looks_like(item, here) or owned(name):
+    if item.is_folder or here is None or _looks_like(item, name, here) or owned(name):
         return item
 
     def free(path: str) -> bool:
         status = _status(path)
-        return owned(path) or (status is not None and _looks_like(item, status))  # of a try that was cut off
+        return owned(path) or (status is not None and _looks_like(item, path, status))  # of a try that was cut off
 
     kept[name] = beside(name, host, free)
     return item._replace(name=os.path.relpath(kept[name], item.root))
@@ -439,9 +496,11 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
         return None
 
 
-def _looks_like(item: Item, here: os.stat_result) -> bool:
+def _looks_like(item: Item, name: str, here: os.stat_result) -> bool:
     import stat
 
+    if item.link:
+        return stat.S_ISLNK(here.st_mode) and os.readlink(name) == item.link
     if item.is_folder:
         return stat.S_ISDIR(here.st_mode)
     return stat.S_ISREG(here.st_mode) and item.size == here.st_size and same_time(item.mtime_ns, here.st_mtime_ns)

@@ -44,6 +44,10 @@ class RemoteTree:
         self._key = reached.key
         self._ask(reached)
 
+    @property
+    def folders(self) -> dict[str, Entry]:
+        return {path: entry for path, entry in self._entries.items() if entry.is_folder}
+
     def entry(self, path: str) -> Entry | None:
         return self._entries.get(path)
 
@@ -91,8 +95,10 @@ class RemoteTree:
         if stat.S_ISLNK(entry.mode):
             self._own[path] = entry
             entry = self._entries.get(path, Entry(0))
-        elif follows and entry.is_folder and path != self._top:
-            self._links.setdefault(path, None)
+        elif follows:
+            entry = entry._replace(link=True)
+            if entry.is_folder and path != self._top:
+                self._links.setdefault(path, None)
         self._entries[path] = entry
         if path:
             folder, _, name = path.rpartition("/")

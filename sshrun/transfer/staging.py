@@ -93,6 +93,53 @@ class Staging:
         finally:
             os.close(source)
 
+    def link(self, item: Item) -> str:
+        """Makes a link, once all that links lead to is in place; returns what keeps it from being made, or "".
+
+        It takes the place of a file, a link or an empty directory, and of nothing that holds anything.
+        """
+        folder, _, final = item.name.rpartition("/")
+        place = os.path.normpath(os.path.join(folder, item.link))
+        if place.startswith("..") or not self._is_real(place):
+            return "is a link to what did not arrive: left out"
+        target = self._target(folder)
+        try:
+            os.rmdir(final, dir_fd=target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                return f"is a directory here and a link to {visible(item.link)} there: move it away to have the link"
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise self._refused(item.name, error) from error
+        self._count += 1
+        name = f"{self._prefix}{self._count}"
+        try:
+            os.symlink(item.link, name, dir_fd=self._folder)
+            try:
+                os.rename(name, final, src_dir_fd=self._folder, dst_dir_fd=target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                with suppress(FileNotFoundError):
+                    os.unlink(final, dir_fd=target)
+                os.symlink(item.link, final, dir_fd=target)  # a subfolder on another disk
+        except OSError as error:
+            raise self._refused(item.name, error) from error
+        return ""
+
+    def _is_real(self, path: str) -> bool:
+        """Whether something stands there beneath the root, and one comes to it through no link."""
+        folder, _, name = path.rpartition("/")
+        try:
+            descriptor = _walk(self._root, folder)
+        except OSError:
+            return False
+        try:
+            return not stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+
     def adopt(self, name: str, item: Item) -> None:
         """Takes what another program wrote as `name` for the item. Raises FileNotFoundError, and as `open` does."""
         descriptor = self.open(name)

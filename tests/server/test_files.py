@@ -221,6 +221,28 @@ def test_a_file_that_vanishes_here_while_another_is_sent_is_missed(
     assert "vanished" in error.message
 
 
+def test_links_to_what_goes_along_stay_links(
+    sandbox: Sandbox, relay: Relay, mover: Mover, here: Path, tmp_path: Path, engine: str
+) -> None:
+    """As Hugging Face lays out its cache, and as many a training keeps its runs."""
+    grow(here, "hub/blobs/1", "hub/blobs/2", "runs/run1/m", "runs/run2/m", size=2_000_000)
+    for number in (1, 2):
+        for revision in ("a", "b"):
+            link = here / "hub" / "snapshots" / revision / f"model{number}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(f"../../blobs/{number}")
+    (here / "runs" / "latest").symlink_to(here / "runs" / "run2")  # absolute here, and relative there
+    mover.upload(here, "hub", "runs/**/*", engine=engine)
+    mover.download(tmp_path / "home", ".", engine=engine)
+    for folder in (mover.there, tmp_path / "home"):
+        assert contents(folder) == contents(here)
+        assert os.readlink(folder / "hub/snapshots/b/model2") == "../../blobs/2"
+        assert os.readlink(folder / "runs/latest") == "run2"
+    for direction in (Direction.TO_TARGET, Direction.TO_CLIENT):
+        assert relay.carried(direction) < 10_000_000
+    assert not leftovers(mover.home, tmp_path)
+
+
 def test_links_are_resolved_by_the_sender(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(tmp_path, "elsewhere/epoch7")
     (here / "best").symlink_to("../elsewhere/epoch7")
@@ -228,7 +250,8 @@ def test_links_are_resolved_by_the_sender(mover: Mover, here: Path, tmp_path: Pa
     mover.upload(here, ".", engine=engine)
     assert contents(mover.there) == contents(here) | {"all/epoch7": (here / "best").read_bytes()}
     (mover.there / "again").symlink_to("best")
-    mover.download(tmp_path / "home", "*", "all", engine=engine)
+    mover.download(tmp_path / "home", "again", "all", engine=engine)
+    mover.download(tmp_path / "home", "best", engine=engine)
     assert sorted(contents(tmp_path / "home")) == ["again", "all/epoch7", "best"]
     for folder in (mover.there / "best", mover.there / "all", tmp_path / "home" / "again"):
         assert not folder.is_symlink()

@@ -331,6 +331,35 @@ def test_a_link_in_the_way_here_leads_nowhere(liar: Liar) -> None:
         assert "follows none" in liar.refused(engine, "linked/x")
 
 
+def test_nothing_is_written_through_a_link_that_came_before(liar: Liar) -> None:
+    (liar.mover.there / "l").symlink_to("d")
+    liar.mover.download(liar.home, "d", "l")
+    assert os.readlink(liar.home / "l") == "d"
+    (liar.mover.there / "l").unlink()
+    grow(liar.mover.there, "l/a")
+    liar.before = liar.seen()
+    for engine in ("rsync", "tar", "scp"):
+        assert "follows none" in liar.refused(engine, "l")
+
+
+@pytest.mark.parametrize("name", ["./a", "./d", "./d/a", "./d/../../x"])
+def test_a_link_leads_to_nothing_but_what_came(liar: Liar, name: str) -> None:
+    """Whatever the host says that it leads to: to what has that identity, and that is among what was asked for."""
+    (liar.mover.there / "l").symlink_to("/etc")
+    folder, link = "41ed 4096 1600000000.0 1 7 1.0 8", "a1ff 4 1.0 1 8 1.0 0 ./l"
+    kind = "81a4 3000 1600000000.0 1 7 1.0 8" if name.endswith("a") else folder
+    liar.lies.write_text(f"MARK=41ed 4096 1.0 1 9 1.0 8 .\nMARK={kind} {name}\nMARK={link}\nMARK>{kind} ./l\n")
+    once = 'mv "$lies" "$lies.told" && sed "s/MARK/${2%%=*}/" "$lies.told"'
+    liar.lie("stat", f'case $1$2 in -L*) ;; *=*) {once} ;; *) exec "$real" "$@" ;; esac')
+    if ".." in name:
+        assert "was not asked for" in liar.refused("tar", ".")
+        return
+    liar.mover.download(liar.home, ".", engine="tar")
+    links = {path for path in liar.home.rglob("*") if path.is_symlink()} - {liar.home / "linked"}
+    assert {os.readlink(path) for path in links} == {name.removeprefix("./")}
+    assert all(path.resolve().is_relative_to(liar.home) for path in links)
+
+
 def test_files_are_shown_so_that_they_cannot_drive_the_terminal(liar: Liar) -> None:
     name = "\x1b]52;c;ZXZpbA==\x07"
     (liar.mover.there / name).symlink_to("nowhere")

@@ -215,10 +215,86 @@ def test_the_sender_resolves_links(host, session: Session, here: Path, tmp_path:
     assert not any(path.is_symlink() for path in there.rglob("*"))
     (there / "again").symlink_to("folder")
     (there / "nothing").symlink_to("nowhere")
-    _, warnings = download(session, tmp_path / "back", "again/*", "best", "nothing", ".")
-    assert sorted(contents(tmp_path / "back")) == ["again/a", "again/b", "best", "folder/a", "folder/b"]
+    _, warnings = download(session, tmp_path / "back", "again/*", "best", "nothing")
+    assert sorted(contents(tmp_path / "back")) == ["again/a", "again/b", "best"]
     assert not any(path.is_symlink() for path in (tmp_path / "back").rglob("*"))
     assert "host: nothing is a link to nothing: left out" in warnings
+
+
+RUNS = {"latest": "run2", "run2/up": "..", "run2/best": "ckpt/7", "run2/ckpt/last": "7", "empty link": "empty"}
+
+
+def grow_runs(folder: Path) -> None:
+    """Runs of which the latest has a name of its own; links to files, folders, an empty one, and back up."""
+    grow(folder, ["run1/ckpt/1", "run2/ckpt/7", "run2/n\nl"])
+    (folder / "empty").mkdir()
+    (folder / "odd\nlink").symlink_to("run2/n\nl")
+    for name, target in RUNS.items():
+        (folder / name).symlink_to(target)
+
+
+def links(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): os.readlink(path) for path in folder.rglob("*") if path.is_symlink()}
+
+
+def test_a_link_to_what_goes_along_stays_a_link(host, session: Session, here: Path, tmp_path: Path) -> None:
+    grow_runs(here)
+    work = host.home / "work"
+    upload(session, here, ".")
+    assert links(work) == links(here)
+    assert contents(work) == contents(here)
+    before = {path: path.lstat().st_ino for path in work.rglob("*")}
+    upload(session, here, ".")
+    assert {path: path.lstat().st_ino for path in work.rglob("*")} == before
+    for _ in range(2):
+        done, warnings = download(session, tmp_path / "back", ".")
+        assert (links(tmp_path / "back"), warnings) == (links(here), [])
+    assert (done.files, contents(tmp_path / "back")) == (0, contents(here))
+    (work / "latest").unlink()
+    (work / "latest").symlink_to("run1")
+    download(session, tmp_path / "back", ".")
+    assert os.readlink(tmp_path / "back" / "latest") == "run1"
+    upload(session, here, ".")
+    assert links(work) == links(here)
+
+
+def test_a_small_upload_brings_its_links_along(host, here: Path) -> None:
+    grow_runs(here)
+    small = transfer.inline(select_local([parse_upload(".")], here).items)
+    assert small is not None
+    session = placed(host)
+    transfer.request_inline(session, small)
+    session.request("probe", ".")
+    assert [session.reply().word for _ in range(2)] == ["put", "links"]
+    assert links(host.home / "work") == links(here)
+
+
+def test_what_stands_in_the_place_of_a_link_is_lost_only_where_it_is_nothing(
+    host, session: Session, here: Path, tmp_path: Path
+) -> None:
+    grow(here, ["run2/m"])
+    (here / "latest").symlink_to("run2")
+    work, back = host.home / "work", tmp_path / "back"
+    for folder in (work, back):
+        grow(folder, ["latest"])
+    upload(session, here, ".")
+    download(session, back, ".")
+    for folder in (work, back):
+        assert os.readlink(folder / "latest") == "run2"
+        (folder / "latest").unlink()
+        (folder / "latest").mkdir()
+    upload(session, here, ".")
+    download(session, back, ".")
+    (back / "latest").unlink()
+    grow(back, ["latest/mine"])
+    _, warnings = download(session, back, ".")
+    assert warnings == ["latest is a directory here and a link to run2 there: move it away to have the link"]
+    assert contents(back / "latest") == {"mine": b"latest/mine" * 100} or (back / "latest" / "mine").exists()
+    (work / "latest").unlink()
+    grow(work, ["latest/theirs"])
+    with pytest.raises(TransferFailed, match="latest is a directory there and a link here"):
+        upload(session, here, ".")
+    assert (work / "latest" / "theirs").exists()
 
 
 def test_links_in_the_way_there_are_replaced_not_followed(host, session: Session, here: Path) -> None:
@@ -261,7 +337,9 @@ def test_the_host_finds_what_glob_finds(host, session: Session) -> None:
             prefix = os.path.basename(tree)
             wanted = globbed(there, f"{glob.escape(prefix)}/{pattern}")
             download(session, Path(back), f"{prefix}/{pattern}")
-            assert set(contents(Path(back))) == wanted
+            # What is found through a link may be there through a link, too.
+            assert set(contents(Path(back))) <= wanted
+            assert all(os.path.isfile(os.path.join(back, name)) for name in wanted)
 
     check()
 
@@ -374,7 +452,7 @@ def test_a_large_or_distant_upload_does_not_travel_inline(here: Path) -> None:
     assert inline("large") is None
     assert inline("small|/srv/") is None
     assert inline("small") is not None
-    assert transfer.inline([]) == b""
+    assert transfer.inline([]) == transfer.Inline(b"", [])
 
 
 def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: Path, refusal) -> None:
@@ -382,7 +460,9 @@ def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: 
     host.variables["PATH"] = host.path = str(without(host, "tar"))
     session = host.session()
     session.request("place", str(host.home / "work"))
-    transfer.request_inline(session, transfer.inline(select_local([parse_upload("a")], here).items) or b"")
+    inline = transfer.inline(select_local([parse_upload("a")], here).items)
+    assert inline is not None
+    transfer.request_inline(session, inline)
     session.request("folder", "evidence")
     assert refusal(session).word == "notar"
     assert list((host.home / "work").iterdir()) == []

@@ -70,7 +70,7 @@ def grow(folder: Path, names: set[str], links: dict[str, str] | None = None) -> 
 
 def selected(folder: Path, *texts: str) -> dict[str, str]:
     chosen = select_local([parse_upload(text) for text in texts], folder)
-    return {one.name: one.source for one in chosen.items if not one.is_folder}
+    return {one.name: one.source for one in chosen.items if not one.is_folder and not one.link}
 
 
 @given(trees, patterns)
@@ -259,6 +259,50 @@ def test_a_folder_that_a_link_leads_back_to_is_not_entered_again(tmp_path: Path)
     grow(tmp_path, {"a/x", "a/b/y"}, {"a/up": "..", "a/b/self": "."})
     assert set(selected(tmp_path, "a")) == {"a/x", "a/b/y"}
     assert set(selected(tmp_path, "**/y")) == {"a/b/y"}
+
+
+def linked(folder: Path, *texts: str) -> tuple[list[str], dict[str, str]]:
+    """The names of the files that are sent, and the links."""
+    items = select_local([parse_upload(text) for text in texts], folder).items
+    files = sorted(item.name for item in items if not item.is_folder and not item.link)
+    return files, {item.name: item.link for item in items if item.link}
+
+
+@pytest.mark.parametrize(
+    ("texts", "files", "links"),
+    [
+        # To a file, a folder, through another link, back up: all of it goes along.
+        (["in"], ["in/d/a", "in/d/b"], {"in/f": "d/a", "in/g": "d", "in/h": "d/a"}),
+        (["loop"], ["loop/d/a"], {"loop/d/up": ".."}),
+        (["loop/d"], ["loop/d/a"], {}),
+        # Only some of what is behind it goes: what is asked for through the link is sent.
+        (["in/g/a"], ["in/g/a"], {}),
+        (["in/g/*", "in/d/a"], ["in/d/a", "in/g/a", "in/g/b"], {}),
+        (["in/g/*", "in/d/*"], ["in/d/a", "in/d/b"], {"in/g": "d"}),
+        (["in/f"], ["in/f"], {}),
+        (["in/*"], ["in/f", "in/h"], {}),
+        (["in", "!in/d/b"], ["in/d/a", "in/g/a", "in/g/b"], {"in/f": "d/a", "in/h": "d/a"}),
+        # Under other names; and where something else is to stand behind it.
+        (["in|x/y"], ["x/y/d/a", "x/y/d/b"], {"x/y/f": "d/a", "x/y/g": "d", "x/y/h": "d/a"}),
+        (["in/d|p", "in/f|q/r"], ["p/a", "p/b"], {"q/r": "../p/a"}),
+        (["in/d|p", "in/g|q", "o|q/z"], ["p/a", "p/b", "q/a", "q/b", "q/z"], {}),
+        (["in/d|/p", "in/f|q"], ["p/a", "p/b", "q"], {}),
+        # What leads out is resolved, and links within what it leads to are links again.
+        (["out"], ["out/far/d/a", "out/one"], {"out/far/l": "d/a"}),
+    ],
+    ids=str,
+)
+def test_a_link_stays_one_where_what_it_leads_to_goes_along(
+    tmp_path: Path, texts: list[str], files: list[str], links: dict[str, str]
+) -> None:
+    here = tmp_path / "here"
+    grow(tmp_path, {"far/d/a"}, {"far/l": "d/a"})
+    grow(here, {"in/d/a", "in/d/b", "o"}, {"in/f": "d/a", "in/g": "d", "in/h": "f"})
+    grow(here, {"loop/d/a"}, {"loop/d/up": ".."})
+    (here / "out").mkdir()
+    grow(here, set(), {"out/far": "../../far", "out/one": "../../far/d/a"})
+    found, kept = linked(here, *texts)
+    assert (found, kept) == (files, links)
 
 
 def test_a_link_to_nothing_and_a_fifo_are_warnings(tmp_path: Path) -> None:

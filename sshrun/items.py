@@ -1,0 +1,57 @@
+"""Files as data: what stands under a name, here or on a host, and what is sent under which name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import NamedTuple
+
+
+class Item(NamedTuple):
+    """One file, or one folder of those that are sent whole: `path` beneath `base` becomes `name` beneath `root`.
+
+    `size` is in bytes, `mode` is st_mode. For an upload `base` is absolute. One with `link` is a link, which leads to
+    that, another item beneath the same root.
+    """
+
+    base: str
+    path: str
+    root: str
+    name: str
+    size: int
+    mtime_ns: int
+    mode: int
+    link: str = ""
+
+    @property
+    def source(self) -> str:
+        return os.path.join(self.base, self.path)
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+
+class Entry(NamedTuple):
+    """What stands under a name, links followed. `mode` is 0 for a link to nothing; `identity` is device and inode.
+
+    `changed` is when anything of it last changed (ctime), as the host writes it, and `disk` what it takes of the disk,
+    in bytes. It is a `link`, or what that leads to, and a `loop` where that is a folder which holds it.
+    """
+
+    mode: int
+    size: int = 0
+    mtime_ns: int = 0
+    identity: tuple[int, int] = (0, 0)
+    changed: bytes = b""
+    disk: int = 0
+    link: bool = False
+    loop: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
