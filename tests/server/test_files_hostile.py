@@ -348,7 +348,14 @@ def test_a_link_leads_to_nothing_but_what_came(liar: Liar, name: str) -> None:
     (liar.mover.there / "l").symlink_to("/etc")
     folder, link = "41ed 4096 1600000000.0 1 7 1.0 8", "a1ff 4 1.0 1 8 1.0 0 ./l"
     kind = "81a4 3000 1600000000.0 1 7 1.0 8" if name.endswith("a") else folder
-    liar.lies.write_text(f"MARK=41ed 4096 1.0 1 9 1.0 8 .\nMARK={kind} {name}\nMARK={link}\nMARK>{kind} ./l\n")
+    records = [
+        "=41ed 4096 1.0 1 9 1.0 8 .",
+        "=41ed 4096 1.0 1 6 1.0 8 ./d",
+        f"={kind} {name}",
+        f"={link}",
+        f">{kind} ./l",
+    ]
+    liar.lies.write_text("".join(f"MARK{record}\n" for record in records))
     once = 'mv "$lies" "$lies.told" && sed "s/MARK/${2%%=*}/" "$lies.told"'
     liar.lie("stat", f'case $1$2 in -L*) ;; *=*) {once} ;; *) exec "$real" "$@" ;; esac')
     if ".." in name:
