@@ -191,8 +191,10 @@ class Connection:
             answer = "" if self.alone else self._missing_answer()
             if not answer:
                 raise
-            message = f"logging in to {self.host} again needs {answer}"
-            raise AnswerNeeded(message, "on a terminal, or where SSH_ASKPASS is set: sshrun --resume") from refused
+            raise AnswerNeeded(
+                f"logging in to {self.host} again needs {answer}",
+                f"ssh says: {refused.message}; on a terminal, or where SSH_ASKPASS is set: sshrun --resume",
+            ) from refused
 
     def _login_unasked(self, patience: int, *options: str) -> Iterator[Event]:
         self._start_over()

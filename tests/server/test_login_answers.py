@@ -194,6 +194,7 @@ def test_with_nobody_to_ask_the_job_is_left_and_no_password_is_sent(
     finished = running.wait()
     assert finished.status == 255
     assert "logging in to sandbox again needs your password" in finished.stderr
+    assert "Permission denied (publickey,password)" in finished.stderr, "the reason of ssh is not lost"
     assert "sshrun --resume" in finished.stderr and "see which keys" not in finished.stderr
     assert refused(sandbox) == 0
     go(pat)
