@@ -9,10 +9,14 @@ _LONGEST = 1 << 16  # bytes; a key file is far smaller, and what else is named b
 
 
 class KeyFile(NamedTuple):
-    """What a key file shows without its passphrase. `public` is the key in base64, "" where it cannot be told."""
+    """What a key file shows without its passphrase. `public` is the key in base64, "" where it cannot be told.
+
+    `locked`: ssh cannot use it without the agent or an answer. `half`: the private half is not there.
+    """
 
     public: str
     locked: bool
+    half: bool = False
 
 
 def read_key(path: str) -> KeyFile:
@@ -20,9 +24,9 @@ def read_key(path: str) -> KeyFile:
     try:
         text = _head(path)
     except FileNotFoundError:
-        return KeyFile(_public(_head(path + ".pub")), locked=True)
+        return KeyFile(_public(_head(path + ".pub")), locked=True, half=True)
     if b"PRIVATE KEY-----" not in text:
-        return KeyFile(_public(text), locked=True)
+        return KeyFile(_public(text), locked=True, half=True)
     if b"BEGIN OPENSSH PRIVATE KEY" in text:
         return _openssh_key(text)
     locked = b"ENCRYPTED" in text  # PKCS#8 names it in its first line, PEM in Proc-Type
@@ -41,7 +45,7 @@ def agent_may_serve(key: KeyFile, configured: list[str], agent: bytes) -> bool:
     rivals: set[str] = set()
     for path in configured:
         if "%" in path or "$" in path:
-            rivals |= _held(agent) - {key.public}  # it may be any of them: only ssh itself expands the name
+            rivals |= public_halves(agent) - {key.public}  # it may be any of them: only ssh itself expands the name
         try:
             rivals.add(read_key(path).public)
         except OSError:
@@ -76,9 +80,9 @@ def _behind(blob: bytes, fields: int) -> bytes:
     return blob
 
 
-def _held(agent: bytes) -> set[str]:
-    """The public halves in what `ssh-add -L` printed."""
-    return {_public(line) for line in agent.splitlines()}
+def public_halves(agent: bytes) -> set[str]:
+    """The keys, as KeyFile has them, in what `ssh-add -L` printed."""
+    return {public for line in agent.splitlines() if (public := _public(line))}
 
 
 def _head(path: str) -> bytes:

@@ -66,10 +66,14 @@ SOCKET_PATH_LIMIT = 104 - 18
 
 
 class Connection:
-    """One login to a host. `open` begins it and returns at once; `ready` waits for it."""
+    """One login to a host. `open` begins it and returns at once; `ready` waits for it.
 
-    def __init__(self, login: host.Login) -> None:
+    With `account`, `said` tells each step of a login as `ssh -v` does.
+    """
+
+    def __init__(self, login: host.Login, *, account: bool = False) -> None:
         self.login = login
+        self._account = ("-v",) if account else ()
         self.host = login.host
         self.folder = control_folder()
         self.name = os.path.join(self.folder, f"{os.getpid():x}-{os.urandom(3).hex()}")
@@ -175,12 +179,12 @@ class Connection:
         self.shared, self.socket = False, self.name
         self.open()
 
-    def reopen(self, patience: int, *options: str) -> None:
+    def reopen(self, patience: int) -> None:
         """Logs in again after a loss, without asking anybody anything; the host has `patience` seconds to answer.
 
-        `options` are ssh's. Raises like `ready`.
+        Raises like `ready`.
         """
-        for _ in self._login_unasked(patience, *options):
+        for _ in self._login_unasked(patience):
             pass
 
     def login_again(self, patience: int) -> Iterator[Event]:
@@ -196,10 +200,10 @@ class Connection:
                 f"ssh says: {refused.message}; on a terminal, or where SSH_ASKPASS is set: sshrun --resume",
             ) from refused
 
-    def _login_unasked(self, patience: int, *options: str) -> Iterator[Event]:
+    def _login_unasked(self, patience: int) -> Iterator[Event]:
         self._start_over()
-        options = (f"-oConnectTimeout={patience}", *options)
-        argv = self._trial_argv(*self._log, *options) if self.alone else self._master_argv(*options)
+        limit = f"-oConnectTimeout={patience}"
+        argv = self._trial_argv(*self._log, limit) if self.alone else self._master_argv(limit)
         self.master = self._spawn_login(self._unasking(argv), stderr=DEVNULL, session=True)
         # ConnectTimeout is for the answer alone: a network that is lost behind it keeps ssh waiting.
         yield from self.logging_in(within=patience + AUTHENTICATION)
@@ -277,8 +281,8 @@ class Connection:
         return [*argv, "--", self.plan.host, "exit 0"]
 
     @property
-    def _log(self) -> tuple[str, str]:
-        return "-E", self.name + ".log"
+    def _log(self) -> tuple[str, ...]:
+        return (*self._account, "-E", self.name + ".log")
 
     def session(self, command: str) -> Child:
         """Starts a command on the host over the connection, with pipes, out of Ctrl+C's reach."""

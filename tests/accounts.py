@@ -42,10 +42,10 @@ class Account(NamedTuple):
 class Accounts:
     """Makes accounts, and removes them with their files. Only root can."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, beneath: str | None = None) -> None:
         _remove_left_behind()
         # Neither pytest's folders nor root's home let another account through.
-        self.folder = Path(tempfile.mkdtemp(prefix="sshrun-accounts-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="sshrun-accounts-", dir=beneath))
         self.folder.chmod(0o755)
         # With our process id: others may run these tests on this machine at the same time.
         self.all = tuple(Account(f"{name}-{os.getpid()}", self.folder / name) for name in names)

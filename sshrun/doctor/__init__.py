@@ -23,7 +23,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """All findings, up to the first that leaves the rest unknown. Raises UsageError where no host is named."""
     yield from here.programs()
     try:
-        connection = Connection(settings.login)
+        connection = Connection(settings.login, account=True)
         effective = connection.effective()
         origins = resolved(settings.login, look(settings.login))
     except FileNotFoundError:
@@ -33,7 +33,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield here.config(connection, effective, origins)
-        yield from here.keys(effective)
+        yield from here.homes()
+        yield from here.keys(effective, connection.target)
         yield from login(connection, effective)
         if connection.usable:
             yield from there.host(connection, settings)

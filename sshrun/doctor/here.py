@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from sshrun.doctor.finding import Finding, failure, ok, warning
 from sshrun.host import Resolved, SshView, agent_socket, ssh_expanded
-from sshrun.identity import read_key
+from sshrun.identity import public_halves, read_key
 from sshrun.process import capture
 from sshrun.ssh import Connection
 
@@ -54,29 +54,43 @@ def way(effective: Mapping[str, list[str]]) -> str:
     return ""
 
 
-def keys(effective: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """The private keys that ssh would try, and the agent. A key that cannot be used is told, needed or not."""
+def homes() -> Iterator[Finding]:
+    """ssh goes by the passwd file where all else goes by $HOME: containers, sudo -E and services tell them apart."""
+    counts, other = ssh_expanded("~/.ssh"), os.path.expanduser("~/.ssh")
+    if os.path.isdir(other) and os.path.realpath(other) != os.path.realpath(counts):
+        text = f"ssh reads {counts}, whatever $HOME says; in {other} it looks for what an Include names, and no more"
+        yield warning("config", text, f"copy it to {counts}, or name it: config_path, key_filename, -i")
+
+
+def keys(effective: Mapping[str, list[str]], host: str) -> Iterator[Finding]:
+    """The keys that ssh would try, and the agent. What is wrong with one is told, needed or not: the login decides."""
+    held = agent_keys(effective)
     usable: list[str] = []
     locked: list[str] = []
     for name in effective.get("identityfile", []):
-        path = ssh_expanded(name)
-        shown = short(path)
+        path = _without_tokens(ssh_expanded(name), effective, host)
         try:
-            status = os.stat(path)
             key = read_key(path)
+            mode, ours = _access(path)
         except OSError as error:
-            if os.path.basename(path) not in DEFAULT_KEYS:
-                yield warning("keys", f"{shown}: {error.strerror}", "see IdentityFile in your ssh config, or -i")
+            if os.path.basename(path) not in DEFAULT_KEYS and "%" not in path and "$" not in path:
+                fix = "see IdentityFile in your ssh config, or -i"
+                yield warning("keys", f"{short(path)}: {error.strerror}", fix)
             continue
-        if status.st_uid == os.getuid() and status.st_mode & 0o077:
-            text = f"{shown} has mode {status.st_mode & 0o777:04o}: ssh does not use a key that others can read"
-            yield failure("keys", text, f"chmod 600 {shown}")
+        shown = short(path)
+        if held is not None and key.public in held:
+            usable.append(f"{shown} (in the agent)")
+        elif key.half:
+            text = f"{shown}: its private half is neither in a file beside it nor in the agent"
+            yield warning("keys", text, f"unlock the agent that holds it, or name the private half: {_half_fix(path)}")
+        elif ours and mode & 0o077:
+            text = f"{shown} has mode {mode:04o}: ssh does not use a key that others can read"
+            yield warning("keys", text, f"chmod 600 {shown}")
         elif key.locked:
             locked.append(shown)
         else:
             usable.append(shown)
-    held = _agent_keys(effective)
-    agent = {None: "no agent", 0: "an agent that holds no key"}.get(held, f"an agent with {held} keys")
+    agent = "no agent" if held is None else f"an agent with {len(held)} keys" if held else "an agent that holds no key"
     if usable or held:
         yield ok("keys", ", ".join([*usable, agent]))
     elif locked:
@@ -86,16 +100,45 @@ def keys(effective: Mapping[str, list[str]]) -> Iterator[Finding]:
         yield warning("keys", f"there is no key file, and {agent}", "ssh-add FILE, or: sshrun ssh-keygen NAME")
 
 
-def _agent_keys(effective: Mapping[str, list[str]]) -> int | None:
-    """How many keys the agent holds; None where there is no agent."""
+def _access(path: str) -> tuple[int, bool]:
+    """The mode of a key file, and whether it is ours: only then does ssh look at the mode (sshkey_perm_ok())."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        status = os.stat(path + ".pub")
+    return status.st_mode & 0o777, status.st_uid == os.getuid()
+
+
+def _half_fix(path: str) -> str:
+    return f"IdentityFile {short(path.removesuffix('.pub'))}"
+
+
+def _without_tokens(path: str, effective: Mapping[str, list[str]], host: str) -> str:
+    """A path with the common tokens of ssh_config(5) replaced; with others it stays what only ssh can expand."""
+    if "%" not in path:
+        return path
+    home = ssh_expanded("~/").rstrip("/")
+    tokens = {"d": home, "h": effective["hostname"][0], "n": host, "p": effective["port"][0], "%": "%"}
+    tokens["r"] = effective["user"][0]
+    tokens["u"] = pwd.getpwuid(os.getuid()).pw_name
+    return re.sub("%(.)", lambda found: tokens.get(found[1], found[0]), path)
+
+
+def agent_keys(effective: Mapping[str, list[str]]) -> set[str] | None:
+    """The public halves of the keys that the agent holds; None where there is no agent."""
     socket = agent_socket(SshView(identity_agent=effective.get("identityagent", ["SSH_AUTH_SOCK"])[0]))
     if not socket:
         return None
-    status, output = capture(["ssh-add", "-l"], {**os.environ, "SSH_AUTH_SOCK": socket})
-    return {0: output.count(b"\n"), 1: 0}.get(status)  # ssh-add(1): 1 for none, 2 for no agent
+    try:
+        status, output = capture(["ssh-add", "-L"], {**os.environ, "SSH_AUTH_SOCK": socket})
+    except FileNotFoundError:
+        return None
+    return public_halves(output) if status in (0, 1) else None  # ssh-add(1): 1 for no key, 2 for no agent
 
 
 def short(path: str) -> str:
-    """A path as a person would write it."""
-    home = pwd.getpwuid(os.getuid()).pw_dir
+    """A path as a person would write it, for ssh and for a shell alike."""
+    home = ssh_expanded("~/").rstrip("/")
+    if home != os.path.expanduser("~"):
+        return path
     return "~" + path.removeprefix(home) if path.startswith(home + "/") else path

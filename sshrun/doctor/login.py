@@ -4,45 +4,91 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from sshrun.doctor.finding import Finding, failure, ok, warning
-from sshrun.doctor.here import short, way
+from sshrun.doctor.here import agent_keys, short, way
 from sshrun.errors import Refused, RemoteError
+from sshrun.host import ssh_expanded
+from sshrun.identity import read_key
+from sshrun.job import Heard, Said, TryAgain
 from sshrun.ssh import Connection
 
-PATIENCE = 10  # seconds for a server to answer
+ANSWERED = ("password", "keyboard-interactive")
 
 
 def login(connection: Connection, effective: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """Logs in as a reconnection would: without asking anybody anything. What ssh says on the way is what is told."""
+    """Logs in as a run does, with the person at hand for an answer. What ssh says on the way is what is told."""
     if connection.shared:
         yield ok("login", "you are logged in already")
         return
     failed: RemoteError | None = None
     try:
-        connection.reopen(PATIENCE, "-v")
+        for event in connection.logging_in():
+            if isinstance(event, Heard | Said | TryAgain):
+                yield ok("login", event.text)  # it may ask for something to be done
     except RemoteError as error:
         failed = error
     said = connection.said
     yield from _reached(effective, said, failed)
-    if failed is None:
-        how = _found(r'Authenticated to .* using "(.*)"', said) or "some method"
-        key = _found(r"Server accepts key: (.*) [A-Z0-9-]+ SHA256", said)
-        yield ok("login", f"by {how}" + (f", with {short(key)}" if key else "") + ", without a question")
-        if connection.alone:
-            fix = "it works, only slower; XDG_RUNTIME_DIR may name a folder that can hold sockets"
-            yield warning("sharing", f"one login cannot be shared: {connection.alone}", fix)
-    elif "Permission denied" in failed.message and os.isatty(0) and _asks(failed.message):
-        connection.drop()
-        connection.open()
-        connection.ready()
-        text = "only with an answer of yours: a lost connection waits for you"
-        yield warning("login", text, f"ssh-copy-id {connection.host}")
+    if failed is not None:
+        return
+    yield _entered(connection, effective, said)
+    if connection.alone:
+        fix = "it works, only slower; XDG_RUNTIME_DIR may name a folder that can hold sockets"
+        yield warning("sharing", f"one login cannot be shared: {connection.alone}", fix)
 
 
-def _asks(message: str) -> bool:
-    return any(method in message for method in ("password", "keyboard-interactive"))
+def _entered(connection: Connection, effective: Mapping[str, list[str]], said: str) -> Finding:
+    """By which method, and whether a lost connection can come back by itself."""
+    how = _found(r'Authenticated to .* using "(.*)"', said) or "some method"
+    partly = re.findall(r'Authenticated using "(.*)" with partial success', said)
+    accepted = re.search(r"Server accepts key: (.*) [A-Z0-9-]+ SHA256:\S+(.*)", said)
+    text = f"by {how}"
+    if accepted:
+        text += f", with {short(accepted[1])}"
+    waits = ", with an answer of yours: a lost connection waits for you"
+    if any(method in ANSWERED for method in (how, *partly)):
+        return warning("login", text + waits, _copy_id(connection, effective))
+    if accepted and "agent" not in accepted[2] and _locked(accepted[1]):
+        return warning("login", text + waits, f"ssh-add {shlex.quote(accepted[1])}")
+    return ok("login", text + ", without a question")
+
+
+def _locked(path: str) -> bool:
+    try:
+        return read_key(path).locked
+    except OSError:
+        return False
+
+
+def _copy_id(connection: Connection, effective: Mapping[str, list[str]]) -> str:
+    """The command that makes a key known there, going the way that this login goes."""
+    login = connection.login
+    words = ["ssh-copy-id"]
+    public = _public_half(effective)
+    if public:
+        words += ["-i", public]
+    if login.config_path is not None:
+        words += ["-F", login.config_path.value]
+    if login.forced_port or login.weak.port:
+        words += ["-p", effective["port"][0]]
+    named = login.forced_user or login.weak.username
+    words.append(f"{effective['user'][0]}@{connection.target}" if named else connection.target)
+    if public or agent_keys(effective):  # without a file it takes what the agent holds
+        return shlex.join(words)
+    return f"sshrun ssh-keygen NAME, then: ssh-copy-id -i ~/.ssh/id_NAME.pub {shlex.join(words[1:])}"
+
+
+def _public_half(effective: Mapping[str, list[str]]) -> str:
+    """That of the first key which ssh would offer, or "" where there is none."""
+    for name in effective.get("identityfile", []):
+        path = ssh_expanded(name)
+        public = path if path.endswith(".pub") else f"{path}.pub"
+        if os.path.isfile(public):
+            return public
+    return ""
 
 
 def _reached(effective: Mapping[str, list[str]], said: str, failed: RemoteError | None) -> Iterator[Finding]:

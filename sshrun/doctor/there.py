@@ -54,10 +54,13 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
     yield _shell(facts, session)
     yield from _tools(facts, settings)
     yield from _folders(facts, folders)
+    canary = os.urandom(4).hex()
+    # In the session that is open anyway, as a run does it: there may be no second one.
+    problem = _plant(session, canary) if "profile" in facts else _no_login_shell()
     yield _sessions(connection)
     session.close()
     yield _sftp(connection)
-    yield _detaching(connection, facts) if "profile" in facts else _no_login_shell()
+    yield problem or _outlived(connection, canary, facts)
     yield _gpus(facts)
     yield _clock(facts, asked, answered)
     yield _job(connection.host, seen)
@@ -172,7 +175,17 @@ def _sessions(connection: Connection) -> Finding:
     return ok("sessions", "several at once over one connection")
 
 
+def _revive(connection: Connection) -> None:
+    """Logs in again where the server ends a connection with its first session (tinysshd). Raises ConnectionFailed."""
+    if not connection.alive():
+        connection.reopen(connection.answer_limit())
+
+
 def _sftp(connection: Connection) -> Finding:
+    try:
+        _revive(connection)
+    except ConnectionFailed as error:
+        return warning("sftp", f"not known, since no second login went through: {error.message}", error.hint)
     answer = b""
     for _ in range(10):  # where one session is allowed, the last may not be over yet
         answer, errors = _answer(connection.sftp_argv(), SFTP_INIT)
@@ -203,22 +216,23 @@ def _answer(argv: Sequence[str], question: bytes) -> tuple[bytes, bytes]:
         child.kill()
 
 
-def _detaching(connection: Connection, facts: Mapping[str, str]) -> Finding:
-    """Whether a job outlives the connection: where logind judges, that is the whole login and not only the session."""
-    canary = os.urandom(4).hex()
-    session = begin(connection)
+def _plant(session: Session, canary: str) -> Finding | None:
+    """Starts a job that does nothing; why that cannot be, or None."""
     try:
         session.request("canary", canary)
         session.reply()
     except RemoteError as error:
-        session.abandon()
-        return failure("detaching", f"a job could not be started: {error.message}")
-    session.close()
+        return failure("detaching", f"a job could not be started: {error.message}", error.hint)
+    return None
+
+
+def _outlived(connection: Connection, canary: str, facts: Mapping[str, str]) -> Finding:
+    """Whether a job outlives the connection: where logind judges, that is the whole login and not only the session."""
     shared = connection.shared
     try:
         connection.drop()
         time.sleep(APART)
-        connection.reopen(PATIENCE)
+        connection.reopen(connection.answer_limit())
         session = begin(connection)
         session.request("canary_look", canary)
         alive = session.reply(timeout=30).values == "alive"

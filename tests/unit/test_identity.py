@@ -26,15 +26,15 @@ def test_a_key_file_shows_its_public_key_and_whether_it_is_locked(
     tmp_path: Path, options: tuple[str, ...], passphrase: str
 ) -> None:
     public = make_key(tmp_path / "id", *options, passphrase=passphrase)
-    assert read_key(str(tmp_path / "id")) == (public, bool(passphrase))
+    assert read_key(str(tmp_path / "id")) == KeyFile(public, bool(passphrase))
 
 
 def test_an_openssh_key_needs_no_public_half_and_a_public_half_needs_no_key(tmp_path: Path) -> None:
     public = make_key(tmp_path / "id", "-t", "ed25519")
     (tmp_path / "id.pub").rename(tmp_path / "other.pub")
-    assert read_key(str(tmp_path / "id")) == (public, False)
-    assert read_key(str(tmp_path / "other")) == (public, True)
-    assert read_key(str(tmp_path / "other.pub")) == (public, True)
+    assert read_key(str(tmp_path / "id")) == KeyFile(public, locked=False)
+    assert read_key(str(tmp_path / "other")) == KeyFile(public, locked=True, half=True)
+    assert read_key(str(tmp_path / "other.pub")) == KeyFile(public, locked=True, half=True)
     with pytest.raises(OSError, match="No such file"):
         read_key(str(tmp_path / "third"))
 
