@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sshrun import paths
 from sshrun.environment import Environment
+from sshrun.errors import SettingsError
 from sshrun.host import Login
 from sshrun.job import Facts, Job, facts_to_data
 from sshrun.mixin import stand_in
@@ -157,9 +158,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         runner = runner_for_script(spec, args, settings)
     else:
         command, model, *args = arguments.words
-        spec = read_spec(find_spec(model, user.model_paths))
-        if spec.unread:
-            spec = imported(spec) if arguments.import_spec else computed(spec)
+        spec = _with_computed(read_spec(find_spec(model, user.model_paths)), arguments)
         # The first phase of a training may make what the second one uploads: mltk's own models do that.
         files = _files(spec, [*spec.layers, user], uploads=uploads, may_lack=spec.imports_mltk)
         settings = merge(said, [files.flaws, *spec.layers, user])
@@ -193,6 +192,18 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
             *_unclean(arguments, runner),
         ),
     )
+
+
+def _with_computed(spec: Spec, arguments: Arguments) -> Spec:
+    """The spec with all of its settings, those that it computes among them."""
+    if not spec.unread:
+        return spec
+    try:
+        return imported(spec) if arguments.import_spec else computed(spec)
+    except SettingsError as error:
+        if arguments.resume:  # what a setting depends on may be another now than when the job was started
+            error.hint = "sshrun --resume alone uses the settings that are stored with the job"
+        raise
 
 
 def task_of(job: Job, record: Record, login: Login) -> Task:

@@ -338,3 +338,20 @@ def test_resume_elsewhere_and_retrieve_leave_the_log_as_far_as_they_have_it(
     assert sshrun("--no-wait", "train", "my_model").status == 0
     assert sshrun("--resume", "train", "my_model").status == 0
     assert files(home / ".mltk" / "models" / "my_model") == TRAINED
+
+
+def test_resume_without_what_the_settings_depend_on_says_what_to_type(
+    sshrun: Sshrun, spec: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec.write_text(f"import os\n{SPEC}my_model.ssh_environment = [f'X={{os.environ[\"PHASE\"]}}']\n")
+    monkeypatch.setenv("PHASE", "1")
+    assert sshrun("--no-wait", "train", "my_model").status == 0
+    monkeypatch.delenv("PHASE")
+    finished = sshrun("--resume", "train", "my_model")
+    assert finished.status == 2
+    assert "failed in line 5: KeyError: 'PHASE' (sshrun --resume alone uses the settings" in finished.stderr
+    finished = sshrun("-v", "train", "my_model")
+    assert "Traceback" in finished.stderr
+    assert "sshrun: KeyError: 'PHASE'" in finished.stderr
+    assert sshrun("--resume").status == 0
+    assert files(home / ".mltk" / "models" / "my_model") == TRAINED
