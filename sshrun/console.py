@@ -7,14 +7,29 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sshrun.errors import OutputFailed, SshrunError
 from sshrun.interrupts import Interrupted
-from sshrun.job import Described, Event, Heard, Logged, Moved, Retrieved, Said, Started, TryAgain, Warned, files_text
+from sshrun.job import (
+    Described,
+    Event,
+    Heard,
+    Logged,
+    LoggingIn,
+    Moved,
+    Phase,
+    Retrieved,
+    Said,
+    Started,
+    TryAgain,
+    Warned,
+    files_text,
+)
 from sshrun.terminal import TerminalFilter, visible
+from sshrun.waiting import LiveLine, Waiting, can_erase
 
 Result = TypeVar("Result")
 
@@ -29,6 +44,9 @@ class Console:
         self.verbose = verbose
         self.quiet = quiet
         self._filter = TerminalFilter() if os.isatty(1) else None
+        live = LiveLine(2, self._write_ours) if os.isatty(2) and can_erase() else None
+        self._waiting = Waiting(lambda phase: self._line(phase.text), live)
+        self._amid_line = False  # of the log, where our own lines would go on with it
         self._bar: Any = None
         self._moving_since: float | None = None
         self._progress_said = 0.0
@@ -48,8 +66,7 @@ class Console:
 
     def hear(self, text: str) -> None:
         """A line of somebody else's, to be read even with -q: it may say what is to be done."""
-        self._end_bar()
-        _write(2, f"{visible(text)}\n".encode("utf-8", "surrogateescape"))
+        self._put(f"{visible(text)}\n")
 
     def _try_again(self, text: str) -> None:
         if os.isatty(2):
@@ -70,16 +87,25 @@ class Console:
 
     def data(self, text: str) -> None:
         """A line of what was asked for."""
-        _write(1, f"{text}\n".encode("utf-8", "surrogateescape"))
+        with self._alone():
+            self._make_room()
+            self._waiting.shown()
+            _write(1, f"{text}\n".encode("utf-8", "surrogateescape"))
 
     def record(self, fields: dict[str, Any]) -> None:
         """One object of data that is meant for programs: nothing for a person."""
 
     def show(self, event: Event) -> None:
-        """Shows what happens on the way."""
+        """Shows what happens on the way, and while nothing does, what is waited for."""
+        with self._alone():
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, Logged):
-            self._end_bar()
-            _write(1, event.data if self._filter is None else self._filter.feed(event.data))
+            self._show_log(event.data)
+        elif isinstance(event, Phase | LoggingIn):
+            if not self.quiet:
+                self._waiting.begin(event)
         elif isinstance(event, Said):
             self.say(event.text.rstrip("\n"))
         elif isinstance(event, Warned):
@@ -99,20 +125,31 @@ class Console:
 
     def play(self, steps: Generator[Event, None, Result]) -> Result:
         """Carries steps through and shows what happens; returns what they return."""
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            self.show(event)
+        try:
+            while True:
+                try:
+                    event = next(steps)
+                except StopIteration as end:
+                    result: Result = end.value
+                    return result
+                self.show(event)
+        finally:
+            self._waiting.end()
 
     def finish(self) -> None:
         """Writes what is still held back of the job's output."""
+        self._waiting.end()
         self._end_bar()
         if self._filter is not None:
             with suppress(Interrupted, OutputFailed):
                 _write(1, self._filter.flush())
+
+    def _show_log(self, data: bytes) -> None:
+        self._make_room()
+        _write(1, data if self._filter is None else self._filter.feed(data))
+        if self._filter is not None:
+            self._waiting.shown()
+            self._amid_line = os.isatty(2) and not data.endswith(b"\n")
 
     def _progress(self, event: Moved) -> None:
         now = time.monotonic()
@@ -137,6 +174,7 @@ class Console:
             from rich import progress
             from rich.console import Console as RichConsole
 
+            self._make_room()
             self._bar = progress.Progress(
                 progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(),
@@ -155,11 +193,35 @@ class Console:
             self._bar.stop()
             self._bar = None
 
-    def _line(self, text: str) -> None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nothing else is written meanwhile."""
+        self._waiting.hold()
+        yield
+        if self._bar is None and not (self._amid_line and self._waiting.phase.logged):
+            self._waiting.go_on()
+
+    def _make_room(self) -> None:
+        """Removes what does not stay."""
+        self._waiting.make_room()
         self._end_bar()
-        _write(
-            2, "".join(f"sshrun: {visible(line)}\n" for line in text.splitlines()).encode("utf-8", "surrogateescape")
-        )
+
+    def _line(self, text: str) -> None:
+        self._put("".join(f"sshrun: {visible(line)}\n" for line in text.splitlines()))
+
+    def _put(self, lines: str) -> None:
+        """Writes lines that stay, to stderr."""
+        with self._alone():
+            self._make_room()
+            self._waiting.shown()
+            self._write_ours(lines.encode("utf-8", "surrogateescape"))
+
+    def _write_ours(self, data: bytes) -> None:
+        """Writes what begins a line, on a new one where the job's last is not over."""
+        if self._amid_line:
+            self._amid_line = False
+            data = b"\n" + data
+        _write(2, data)
 
 
 class JsonConsole(Console):
@@ -168,6 +230,7 @@ class JsonConsole(Console):
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         super().__init__(verbose=verbose, quiet=quiet)
         self._filter = None
+        self._waiting = Waiting(self._record_phase, None)
         # A chunk may end inside of a character, which waits for its rest.
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._log_end = 0
@@ -206,7 +269,13 @@ class JsonConsole(Console):
         _write(1, json.dumps(fields, ensure_ascii=True).encode() + b"\n")
 
     def show(self, event: Event) -> None:
-        if isinstance(event, Logged):
+        self._waiting.end()
+        if isinstance(event, LoggingIn) or (isinstance(event, Phase) and event.name in ("answer", "examining")):
+            # What every command does first is worth an object only where it takes long.
+            self._waiting.begin(event)
+            self._waiting.shown()
+            self._waiting.go_on()
+        elif isinstance(event, Logged):
             self._log(event.data, event.offset)
         elif isinstance(event, Said):
             self.record({"event": event.kind, "text": event.text})
@@ -218,6 +287,8 @@ class JsonConsole(Console):
             self.record({"event": event.direction, **event._asdict()})
         elif isinstance(event, Started):
             self.record({"event": "started", "id": event.id, "host": event.host})
+        elif isinstance(event, Phase):
+            self._record_phase(event)
         elif isinstance(event, Described):
             job = event.job
             self.record({"event": "job", "id": job.id, "state": job.state, "code": job.code, "phase": job.phase})
@@ -227,6 +298,9 @@ class JsonConsole(Console):
     def finish(self) -> None:
         with suppress(Interrupted, OutputFailed):
             self._log(b"", self._log_end, final=True)
+
+    def _record_phase(self, phase: Phase) -> None:
+        self.record({"event": "phase", **phase._asdict()})
 
     def _log(self, data: bytes, offset: int, *, final: bool = False) -> None:
         begin = offset - len(self._decoder.getstate()[0])

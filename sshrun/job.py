@@ -231,7 +231,41 @@ class Retrieved(NamedTuple):
     text: str
 
 
-Event = Said | Warned | Logged | Moved | Started | Described | Retrieved | Heard | TryAgain
+class Phase(NamedTuple):
+    """What is waited for from here on, until the next one. Without `text` nothing is: the job's command runs.
+
+    `name` is for programs; `detail` is what it is at, and changes within a phase. Where it is one of several, it is
+    `number` of `total`.
+    """
+
+    name: str
+    text: str = ""
+    number: int = 0
+    total: int = 0
+    detail: str = ""
+
+    @property
+    def logged(self) -> bool:
+        """Whether the job's log tells of it too, perhaps with a bar that is drawn at this moment."""
+        return self.name in ("environment", "startup")
+
+    @property
+    def lengthy(self) -> bool:
+        """Whether it may take minutes by its nature; other phases do only where host or network are slow."""
+        return self.logged or self.name in ("wheels", "stopping", "discarding", "shutdown")
+
+
+class LoggingIn(NamedTuple):
+    """A phase too, but with the terminal in ssh's hands: it may ask for a password there, or a touch of a key."""
+
+    host: str
+
+    @property
+    def phase(self) -> Phase:
+        return Phase("connecting", f"connecting to {self.host}")
+
+
+Event = Said | Warned | Logged | Moved | Started | Described | Retrieved | Heard | TryAgain | Phase | LoggingIn
 
 
 def facts_to_data(facts: Facts) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from sshrun.job import (
     Facts,
     Job,
     Logged,
+    Phase,
     Retrieved,
     Said,
     Started,
@@ -38,6 +39,7 @@ from sshrun.job import (
 )
 from sshrun.link import Link, Result, Steps
 from sshrun.paths import Pattern, whole
+from sshrun.phases import phase
 from sshrun.plan import Homecoming, Start
 from sshrun.records import Record, records
 from sshrun.runner import LogFolder
@@ -48,6 +50,7 @@ from sshrun.wheels import items as wheel_items
 
 KEEP = 20  # jobs whose logs and facts stay on the host
 _ALL = "sshrun retrieve --all downloads it"
+STOPPING_PHASE = Phase("stopping", "waiting for the job to end")
 
 
 class Ended(NamedTuple):
@@ -145,6 +148,7 @@ def _send(session: Session, link: Link, plan: Start, small: transfer.Inline | No
     """Asks for all that is needed, up to the start. With a small upload nothing is waited for."""
     seen = Sightings()
     if plan.discard:
+        yield Phase("discarding", f"waiting for {link.host} to stop and discard the job that is there")
         session.request("force", plan.id, str(KEEP), "@".join((plan.facts.user, plan.facts.client)))
     else:
         session.request("claim", plan.id, str(KEEP))
@@ -184,6 +188,7 @@ def _send_wheels(session: Session, link: Link, plan: Start) -> Steps[str]:
         folder = os.fsdecode(decode(session.reply().values))
         python = HostPython.read(reply.values, link.host)
         yield Said("wheels", f"collecting wheels for Python {python.version} on {python.platform}")
+        yield Phase("wheels", f"collecting wheels for {link.host}")
         found = collect(wanted.requirements, python, os.path.expanduser("~/.sshrun/wheels"))
         yield from transfer.upload(
             session, link.connection, wheel_items(found, folder), seen.facts, plan.engine, plan.compress
@@ -196,6 +201,8 @@ def _started(session: Session, link: Link, plan: Start) -> Steps[None]:
     with _explaining(link.host, seen):
         for reply in session.replies("started"):
             yield from seen.take(reply)
+            if reply.word == "claimed":
+                yield Phase("starting", f"waiting for {link.host} to start the job")
     if seen.facts.get("shell") == "sh" and (plan.files.get("startup") or plan.facts.shutdown_cmds):
         yield Warned(f"{link.host} has no bash: startup and shutdown commands run in sh")
 
@@ -246,17 +253,22 @@ def _ask_to_follow(session: Session, job_id: str, archive: str, offset: int) -> 
 def _stream(session: Session, archive: str, record: Record, interrupts: Interrupts) -> Steps[Ended]:
     """What a follow that was asked for brings."""
     if interrupts.asked:
+        yield STOPPING_PHASE
         session.send(b"interrupt\n")  # the connection may have been lost before it arrived
     while True:
         offset = int(session.reply().values)
-        for chunk in session.raw(interrupts.descriptor):
-            if chunk:
-                record.write_log(chunk, offset)
-                yield Logged(chunk, offset)
-                offset += len(chunk)
+        for piece in session.raw_and_asides(interrupts.descriptor):
+            if isinstance(piece, Reply):
+                if not interrupts.asked:
+                    yield _phase(piece)
+            elif piece:
+                record.write_log(piece, offset)
+                yield Logged(piece, offset)
+                offset += len(piece)
             else:
                 interrupts.taken()
                 yield Said("stopping", "stopping the job; Ctrl+C again leaves at once")
+                yield STOPPING_PHASE
                 session.send(b"interrupt\n")
         size = int(session.reply().values)
         job = yield from _sighted(session, "facts")
@@ -272,6 +284,7 @@ def stop(link: Link, job_id: str) -> Steps[Job]:
 
     def step(session: Session) -> Steps[Job]:
         session.request("stop", job_id)
+        yield STOPPING_PHASE
         with _explaining(link.host, Sightings()):
             job = yield from _sighted(session, "stopped")
         assert job is not None
@@ -286,7 +299,7 @@ def find_archive(link: Link, job: Job, name: str) -> Steps[Archive]:
     def step(session: Session) -> Steps[Archive]:
         session.request("enter", job.id)
         session.request("archive", name, str(transfer.SMALL))
-        yield from ()
+        yield Phase("results", f"looking for {name} on {link.host}")
         with _explaining(link.host, Sightings()):
             return transfer.take_along(session, name)
 
@@ -330,6 +343,7 @@ def retrieve(link: Link, job: Job, archive: Archive, home: Homecoming) -> Steps[
 
     def step(session: Session) -> Steps[Missing]:
         seen = Sightings()
+        yield Phase("results", f"looking for results on {link.host}")
         session.request("enter", job.id)
         if home.logs:
             session.request("runner_logs", home.logs.cache, *(there for there, _ in home.logs.pairs))
@@ -406,9 +420,9 @@ def release(link: Link, job_id: str, commands: Sequence[str] = ()) -> Steps[None
 
     def step(session: Session) -> Steps[None]:
         session.request("release", job_id, *(encode(command) for command in commands))
+        yield Phase("release", f"waiting for {link.host} to note that all results are here")
         with _explaining(link.host, Sightings()):
             session.reply()
-        yield from ()
 
     yield from link.persist(step)
 
@@ -487,6 +501,8 @@ def outcome(host: str, job_id: str, code: int | None) -> int:
 
 
 def _watch_shutdown(session: Session, job_id: str, commands: Sequence[str]) -> Steps[None]:
+    which = "the shutdown command" if len(commands) == 1 else f"{len(commands)} shutdown commands"
+    yield Phase("shutdown", f"waiting for {which} to end")
     session.request("follow", f"{job_id}/shutdown", "0")
     session.reply()
     for chunk in session.raw():
@@ -556,9 +572,12 @@ def watch(link: Link, job_id: str, lines: int | None) -> Steps[None]:
         nonlocal offset
         session.request("follow", job_id, str(offset))
         session.reply()
-        for chunk in session.raw():
-            yield Logged(chunk, offset)
-            offset += len(chunk)
+        for piece in session.raw_and_asides():
+            if isinstance(piece, Reply):
+                yield _phase(piece)
+            elif piece:
+                yield Logged(piece, offset)
+                offset += len(piece)
         session.reply()
         yield from _sighted(session, "facts")
 
@@ -644,6 +663,10 @@ def _sighted(session: Session, last: str) -> Steps[Job | None]:
     for reply in session.replies(last):
         yield from seen.take(reply)
     return seen.job
+
+
+def _phase(aside: Reply) -> Phase:
+    return phase(decode(aside.values).decode("utf-8", "replace"))
 
 
 def _job(reply: Reply) -> Job:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sshrun import scripts
 from sshrun.errors import AnswerNeeded, ConnectionFailed, Refused, SettingsError, Unreachable
 from sshrun.host import Login
-from sshrun.job import Event, Said, Warned
+from sshrun.job import Event, LoggingIn, Phase, Said, Warned
 from sshrun.prompt import somebody_to_ask
 from sshrun.scripts import Refusal, Session
 from sshrun.ssh import Connection
@@ -39,6 +39,7 @@ class Link:
         self._session: Session | None = None
         self._proven = False
         self._told = False
+        self._logged_in = False
         self._entrusted = False
         self._pause = PAUSE
 
@@ -51,12 +52,16 @@ class Link:
 
     def _log_in(self) -> Steps[None]:
         if self._session is None:
+            if not self._logged_in and not self.connection.shared:
+                yield LoggingIn(self.host)
             yield from self.connection.logging_in()
+            self._logged_in = self._logged_in or not self.connection.shared
             if self._took is None:
                 self._took = int(time.monotonic() - self._begun)
             self._session = scripts.begin(self.connection)
             if self.connection.shared:
                 self._session.patience = scripts.PATIENCE  # also before: a master may have been dead for hours
+            yield Phase("answer", f"waiting for {self.host} to answer")
 
     def persist(self, step: Callable[[Session], Steps[Result]]) -> Steps[Result]:
         """Carries a step through: after a lost connection it is done again, on a new one, for as long as that takes.
@@ -102,9 +107,12 @@ class Link:
         limit = self.connection.answer_limit()
         patience = min(PATIENCE + (self._took or 0), limit)
         ask = False
+        trying = Phase("lost", f"trying to reach {self.host} again")
+        yield trying
         while True:
             try:
                 if ask:
+                    yield LoggingIn(self.host)
                     yield from self.connection.login_with_answers()
                 else:
                     # A proxy that has said something may have asked for what takes a person minutes.
@@ -123,7 +131,9 @@ class Link:
                 time.sleep(PAUSE)
             except (ConnectionFailed, SettingsError):  # somebody may be editing the ssh config at this moment
                 self._wait_longer()
-            ask = False
+            if ask:
+                ask = False
+                yield trying
         yield Said("back", f"connected to {self.host} again after {time.monotonic() - lost:.0f} s")
 
     def _wait_longer(self) -> None:

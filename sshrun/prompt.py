@@ -1,8 +1,9 @@
-"""Where ssh asks a person for a password, a passphrase or a code, and the state that it is left in."""
+"""Where ssh asks a person for a password, a passphrase or a code: whether it does now, and the state it is left in."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 TERMINAL = "/dev/tty"  # what readpassphrase(3) opens, whatever stdin and stderr are
@@ -83,3 +84,45 @@ def _in_foreground(terminal: int) -> bool:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:
         return False
+
+
+def questions_can_be_seen() -> bool:
+    """Whether every question of ssh's can be seen from here, by what Linux tells of a process's children: proc(5)."""
+    return os.path.exists(_children_file(os.getpid()))
+
+
+def question_stands(terminal: int) -> bool:
+    """Whether somebody waits for an answer on a terminal, given as a file descriptor.
+
+    ssh opens the terminal by its name for each question, be it for a password or for a yes to a host key, and closes it
+    with the answer (OpenSSH, readpassphrase.c). Others, such as pinentry, turn the echo off.
+    """
+    import termios
+
+    modes = _modes(terminal)
+    if modes is None:
+        return False
+    return not modes[3] & termios.ECHO or any(_holds_terminal(pid) for pid in _descendants(os.getpid()))
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    try:
+        with open(_children_file(pid), encoding="ascii") as file:
+            children = file.read().split()
+    except OSError:
+        return  # it has ended
+    for child in map(int, children):
+        yield child
+        yield from _descendants(child)
+
+
+def _holds_terminal(pid: int) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        return any(os.readlink(os.path.join(folder, name)) == TERMINAL for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def _children_file(pid: int) -> str:
+    return f"/proc/{pid}/task/{pid}/children"

@@ -62,6 +62,7 @@ SILENCE = 30.0  # seconds without an expected answer after which a connection co
 BEAT = 5  # seconds between two signs of life
 PATIENCE = 3.0 * BEAT  # seconds without any after which a connection counts as lost
 NOISE_LIMIT = 1 << 16
+ASIDES = 16  # that wait to be heard; the last ones count
 PIPE_SIZE = 1 << 20
 
 
@@ -130,6 +131,7 @@ class Session:
         self.noise = b""
         self.errors = b""
         self.errors_ended = False
+        self._asides: list[Reply] = []
         self.ready = False
         self.beats = False
         self.patience: float | None = None  # seconds without a byte from the host that are borne
@@ -230,11 +232,17 @@ class Session:
             if reply.word in last:
                 return
 
-    def raw(self, wake: int | None = None, timeout: float | None = None) -> Iterator[bytes]:
-        """Raw bytes up to the next reply, which `reply` returns then; empty ones when `wake` can be read.
+    def raw(self, timeout: float | None = None) -> Iterator[bytes]:
+        """Raw bytes up to the next reply, which `reply` returns then.
 
         Raises ConnectionFailed when the stream ends before that, or is silent for `timeout` seconds.
         """
+        for piece in self.raw_and_asides(timeout=timeout):
+            if isinstance(piece, bytes):
+                yield piece
+
+    def raw_and_asides(self, wake: int | None = None, timeout: float | None = None) -> Iterator[bytes | Reply]:
+        """The same, with what the host says aside, as far as that has come; and empty bytes when `wake` can be read."""
         marker = self.nonce + b" "
         if wake is not None:
             self.poll.register(wake, select.POLLIN)
@@ -250,6 +258,8 @@ class Session:
                 chunk, self.buffer = self.buffer[: len(self.buffer) - keep], self.buffer[len(self.buffer) - keep :]
                 if chunk:
                     yield chunk
+                while self._asides:
+                    yield self._asides.pop(0)
                 if self._fill(timeout):
                     yield b""
         finally:
@@ -280,12 +290,13 @@ class Session:
         return line[at:]
 
     def _fill(self, timeout: float | None) -> bool:
-        """Waits for bytes and takes them; True if it was something else that could be read."""
+        """Waits for bytes, which are taken, or for an aside; True if it was something else that could be read."""
         assert self.child.stdout is not None
         if not self.ready and self._again is not None:
             self._await_shell(self._again)
         until = None if timeout is None else time.monotonic() + timeout
-        while not (events := self._wait(self.poll, until)):
+        known = self._asides
+        while not (events := self._wait(self.poll, until)) and self._asides is known:
             if until is not None and time.monotonic() >= until:
                 raise ConnectionFailed(f"{self.host} has given no answer for {timeout:.0f} s{self._waiting()}")
         woken = False
@@ -339,6 +350,18 @@ class Session:
             self.errors_ended = True
             self.poll.unregister(self.child.stderr)
         self.errors = (self.errors + data.replace(b"\0", b""))[-NOISE_LIMIT:]  # a NUL is a beat
+        self._take_asides()
+
+    def _take_asides(self) -> None:
+        """What the host says beside its replies comes as a line among its errors, which begins with the nonce."""
+        mark = b"\n" + self.nonce + b" "
+        while (begin := self.errors.find(mark)) >= 0:
+            end = self.errors.find(b"\n", begin + 1)
+            if end < 0:
+                return  # the rest of it is still on its way
+            word, _, values = os.fsdecode(self.errors[begin + len(mark) : end]).partition(" ")
+            self._asides = [*self._asides[1 - ASIDES :], Reply(word, values)]
+            self.errors = self.errors[:begin] + self.errors[end + 1 :]
 
     def _keep_noise(self, data: bytes) -> None:
         self.noise = (self.noise + data + b"\n")[:NOISE_LIMIT]

@@ -8,6 +8,7 @@ from sshrun.commands.host import running_sandbox
 from sshrun.doctor import examine
 from sshrun.errors import JobIsThere, RemoteError, UsageError
 from sshrun.interrupts import Interrupts
+from sshrun.job import LoggingIn, Phase
 from sshrun.options import settings_for
 from sshrun.terminal import visible
 
@@ -28,6 +29,9 @@ def doctor(arguments: Arguments, console: Console) -> int:
         settings = settings_for(arguments, sandbox)
         host = settings.login.host
         for finding in examine(settings):
+            if isinstance(finding, LoggingIn | Phase):
+                console.show(finding)
+                continue
             console.data(f"{finding.verdict:<8} {finding.check:<11} {visible(finding.text)}")
             if finding.fix:
                 console.data(f"{'':<20} -> {visible(finding.fix)}")

@@ -13,14 +13,19 @@ from sshrun.doctor.finding import Finding, failure
 from sshrun.doctor.login import login
 from sshrun.errors import SettingsError
 from sshrun.host import resolved
+from sshrun.job import LoggingIn, Phase
 from sshrun.settings import Settings
 from sshrun.ssh import Connection, look
 
 __all__ = ["Finding", "examine"]
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """All findings, up to the first that leaves the rest unknown. Raises UsageError where no host is named."""
+def examine(settings: Settings) -> Iterator[Finding | LoggingIn | Phase]:
+    """All findings, up to the first that leaves the rest unknown, and what is waited for in between.
+
+    Raises UsageError where no host is named.
+    """
+    yield Phase("examining", f"examining {settings.login.host}")
     yield from here.programs()
     try:
         connection = Connection(settings.login, account=True)

@@ -12,24 +12,26 @@ from sshrun.doctor.here import agent_keys, short, way
 from sshrun.errors import Refused, RemoteError
 from sshrun.host import ssh_expanded
 from sshrun.identity import read_key
-from sshrun.job import Heard, Said, TryAgain
+from sshrun.job import Heard, LoggingIn, Phase, Said, TryAgain
 from sshrun.ssh import Connection
 
 ANSWERED = ("password", "keyboard-interactive")
 
 
-def login(connection: Connection, effective: Mapping[str, list[str]]) -> Iterator[Finding]:
+def login(connection: Connection, effective: Mapping[str, list[str]]) -> Iterator[Finding | LoggingIn | Phase]:
     """Logs in as a run does, with the person at hand for an answer. What ssh says on the way is what is told."""
     if connection.shared:
         yield ok("login", "you are logged in already")
         return
     failed: RemoteError | None = None
+    yield LoggingIn(connection.host)
     try:
         for event in connection.logging_in():
             if isinstance(event, Heard | Said | TryAgain):
                 yield ok("login", event.text)  # it may ask for something to be done
     except RemoteError as error:
         failed = error
+    yield Phase("examining", f"examining {connection.host}")
     said = connection.said
     yield from _reached(effective, said, failed)
     if failed is not None:

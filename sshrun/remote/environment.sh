@@ -37,6 +37,10 @@ note() { # TEXT: a line that the client shows
   (umask 077 && printf '%s\n' "$*" >>"$job_folder/notes")
 }
 
+step() { # WORD...: what it is at, for whoever follows
+  { printf '%s\n' "$*" >"$job_folder/step"; } 2>/dev/null
+}
+
 # What the client kept: "venv" holds the Python and, where the host has no index, the folder of wheels; it is empty
 # where no virtual environment is wanted.
 venv_asked() { # FOLDER -> $venv_python, $venv_wheels, $venv_wanted; 1 if none is wanted
@@ -131,6 +135,7 @@ python_base() { # PROGRAM
 # An empty environment in place of the one that is there, which may have taken an hour to fill: it goes only when it is
 # known that another can come.
 venv_make() {
+  step making
   this_machine
   venv_program=${venv_python:-python3}
   if has uv; then
@@ -204,12 +209,32 @@ venv_pip() {
   ) || return
   set -- -r .venv/sshrun/requirements
   [ -z "$venv_wheels" ] || set -- --no-index --find-links "$venv_wheels" "$@"
+  step installing "$(venv_count)"
   if has uv; then
     uv pip install -q --python .venv/bin/python "$@"
-  else
-    # A pip.conf or a variable that says "--user" would make pip refuse; and the others lead to another place.
-    PIP_USER=0 PIP_PREFIX='' PIP_TARGET='' .venv/bin/python -m pip install -q --disable-pip-version-check --no-input "$@"
+    return
   fi
+  # Errors go to the log; what it is at goes where a follower looks for it.
+  venv_news=$job_folder/packages
+  (umask 077 && mark "$venv_news") || venv_news=/dev/null
+  # A pip.conf or a variable that says "--user" would make pip refuse; and the others lead to another place.
+  PIP_USER=0 PIP_PREFIX='' PIP_TARGET='' \
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@" >"$venv_news"
+  venv_code=$?
+  rm -f "$job_folder/packages"
+  return "$venv_code"
+}
+
+venv_count() { # how many packages are asked for, 0 where a file says which
+  venv_number=0
+  while IFS= read -r venv_line; do
+    case $venv_line in
+    -r* | --requirement*) echo 0 && return ;;
+    -* | '') ;;
+    *) venv_number=$((venv_number + 1)) ;;
+    esac
+  done <"$job_folder/requirements"
+  echo "$venv_number"
 }
 
 # Generations, as with turns: only the highest counts, and it is never removed, so that two who see the same dead holder
@@ -221,6 +246,7 @@ venv_lock() { # -> $venv_turn, ours
   while :; do
     venv_top
     if venv_held_by_other; then
+      [ -n "$venv_said" ] || step waiting
       [ -n "$venv_said" ] ||
         echo "waiting for the job on ${venv_holder##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
       venv_said=1

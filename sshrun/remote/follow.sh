@@ -15,6 +15,14 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   cat <&7 >/dev/null 2>&1 & # ends when the supervisor does
   follow_job=$!
   exec 9<&0
+  follow_watch=
+  case $1 in
+  */shutdown) ;;
+  *) tell_phase "$follow_folder" none || {
+    watch_phase "$follow_folder" >/dev/null 5<&- 7<&- 9<&- &
+    follow_watch=$!
+  } ;;
+  esac
   if is_gnu tail; then
     # It looks at the process every 50 ms, and whenever one of its files is written to: "wake", which stays empty, is
     # for that (truncating it counts: inotify(7)).
@@ -42,6 +50,11 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   fi
   kill "$follow_reader" 2>/dev/null
   wait "$follow_reader" 2>/dev/null
+  # A watcher that has seen the command run is gone, and its number may be anybody's by now.
+  if [ -n "$follow_watch" ] && job_phase "$follow_folder" && [ "$job_phase" != running ]; then
+    kill "$follow_watch"
+    wait "$follow_watch" 2>/dev/null
+  fi
   # What outlived the command is still to be ended: the reader may have been at it.
   [ ! -e "$follow_folder/stopped" ] || stop_job "$follow_folder" >/dev/null
   exec 5<&- 7<&- 9<&-
@@ -55,6 +68,29 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   else
     reply archive new
   fi
+}
+
+# What is done before the command runs, as it changes: a look a second, and none once it runs.
+watch_phase() { # FOLDER
+  while sleep 1 <&- >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    ! tell_phase "$1" "$tell_now" || break
+  done
+}
+
+# An aside: a line of its own among the session's errors, of which nothing is part of the log. It is short, so that it
+# is written as a whole (PIPE_BUF of POSIX).
+tell_phase() { # FOLDER BEFORE -> $tell_now, told where it is not BEFORE; 0 once the command runs
+  job_phase "$1"
+  tell_now=$job_phase
+  case $job_phase in
+  environment)
+    if first_line "$1/step"; then tell_now="environment $line"; fi
+    [ ! -s "$1/packages" ] || tell_now="$tell_now $(tail -n 1 "$1/packages")"
+    ;;
+  startup*) tell_now="$job_phase $(sed -n '$=' "$1/startup") $(sed -n "${job_phase#* }p" "$1/startup")" ;;
+  esac
+  [ "$tell_now" = "$2" ] || printf '\n%s phase %.400s\n' "$nonce" "$tell_now" >&2
+  [ "$job_phase" = running ]
 }
 
 # What the job's preparation has to say to the person: it is no part of the log.

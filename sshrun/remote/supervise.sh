@@ -12,6 +12,7 @@
 #     ending          seconds of grace, and "stop" or "wait" for what outlives the command
 #     startup.sh      evaluates a startup command
 #     interrupted stopped outlived                               a Ctrl+C, a stop; the code of a command that left processes
+#     step packages   what the making of the environment is at; what pip prints on the way
 #     retrieved forced discarded discarded_by held shutdown/     what came after
 
 # Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).

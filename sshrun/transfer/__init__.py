@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sshrun.errors import TransferFailed
-from sshrun.job import Moved, Warned, size_text
+from sshrun.job import Moved, Phase, Warned, files_text, size_text
 from sshrun.paths import Item, Pattern, one_for_each, select
 from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
@@ -156,7 +156,7 @@ def upload(
     facts: Mapping[str, str],
     engine: str | None = None,
     compress: bool | None = None,
-) -> Generator[Moved | Warned, None, Uploaded]:
+) -> Generator[Moved | Warned | Phase, None, Uploaded]:
     """Brings items to the host, where `session` stands in the working directory.
 
     Raises TransferFailed, and ConnectionFailed where doing it again goes on with what is left.
@@ -164,6 +164,7 @@ def upload(
     ways = _Ways(session, connection, facts, engine, compress=bool(compress))
     work: list[tuple[str, list[Item]]] = []
     links: list[tuple[str, list[Item]]] = []
+    yield Phase("upload", f"comparing {files_text(count_files(items))} with what is on {session.host}")
     for root, group in _grouped((item.root, item) for item in items):
         path, free = _folder(session, root)
         files, group_links = _links_apart(group)
@@ -177,6 +178,7 @@ def upload(
             )
     progress = _Progress("upload", [item for _, group in work for item in group])
     _see_that_all_can_be_read(progress.items)
+    yield Phase("upload", progress.text)
     for path, group in work:
         for way, part in ways.split(group):
             try:
@@ -205,7 +207,7 @@ def download(
     protected: Sequence[str | os.PathLike[str]] = (),
     owned: Owned | None = None,
     before: Before | None = None,
-) -> Generator[Moved | Warned, None, Downloaded]:
+) -> Generator[Moved | Warned | Phase, None, Downloaded]:
     """Brings home what patterns name on the host, where `session` stands in the folder that they are relative to.
 
     Files of `protected`, and whatever no pattern names, are left alone. With `owned`, a file that differs and is not
@@ -213,6 +215,7 @@ def download(
     TransferFailed, and ConnectionFailed where doing it again goes on with what is left.
     """
     ways = _Ways(session, connection, facts, engine, compress=bool(compress))
+    yield Phase("download", f"looking for what to download from {session.host}")
     trees = [RemoteTree(session, pattern, before) for pattern in patterns]
     if before is not None:
         before.read()
@@ -240,6 +243,7 @@ def download(
             else:
                 wanted.append(item)
     progress = _Progress("download", wanted)
+    yield Phase("download", progress.text)
     for root, group in _grouped((item.root, item) for item in wanted):
         try:
             for part in _each_once(group):
@@ -390,6 +394,11 @@ class _Progress:
         self.done = 0
         self.files = 0
         self._said = 0.0
+
+    @property
+    def text(self) -> str:
+        """What is under way, as a whole."""
+        return f"{self.direction}ing {files_text(count_files(self.items))}, {size_text(self.total)}"
 
     def take(self, step: Step) -> Iterable[Moved]:
         import time

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 import uv
+
+from slow_index import slow_index, wheel
 
 PYTHON = Path(sysconfig.get_config_var("BINDIR")) / f"python{sysconfig.get_python_version()}"
 BUILD = 120.0  # seconds that making an environment may take on a slow machine
@@ -24,19 +25,6 @@ BUILD = 120.0  # seconds that making an environment may take on a slow machine
 ONE_SHELL = pytest.mark.parametrize("shell", ["dash"], indirect=True)
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason=f"the tests need {PYTHON}")
-
-
-def _wheel(folder: Path, name: str, version: str, *, code: str = "") -> None:
-    """A package of one module, as small as they come."""
-    folder.mkdir(exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", f"version = {version!r}\n{code}")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
 
 
 class Builder:
@@ -50,13 +38,22 @@ class Builder:
         self.path = f"{PYTHON.parent}:{host.path}"
         for profile in (".profile", ".bash_profile"):  # /etc/profile puts the programs of this machine back
             (host.home / profile).write_text(f"PATH='{self.path}'\n")
-        _wheel(self.wheels, "first", "1.0")
+        wheel(self.wheels, "first", "1.0")
         # Of another size: Python goes by that, and by whole seconds, to see that what it has compiled is outdated.
-        _wheel(self.wheels, "first", "2.0", code="# the later one\n")
-        _wheel(self.wheels, "second", "1.0")
+        wheel(self.wheels, "first", "2.0", code="# the later one\n")
+        wheel(self.wheels, "second", "1.0")
 
-    def begin(self, script: str, *requirements: str, python: str = "python3", path: str = "", session=None, **keywords):
-        files = {"venv": [python, str(self.wheels)], "requirements": requirements}
+    def begin(
+        self,
+        script: str,
+        *requirements: str,
+        python: str = "python3",
+        path: str = "",
+        session=None,
+        wheels=True,
+        **keywords,
+    ):
+        files = {"venv": [python, str(self.wheels)] if wheels else [python], "requirements": requirements}
         environment = [f"PATH={path or self.path}", *keywords.pop("environment", ())]
         return self.host.begin(["sh", "-c", script], files=files, environment=environment, session=session, **keywords)
 
@@ -434,6 +431,35 @@ def test_wheels_are_asked_for_only_where_something_changes(builder) -> None:
     assert session.reply().word == "placed"
     assert session.reply() == ("wheels", "ready")
     assert sys.version_info >= (3, 11)
+
+
+@ONE_SHELL
+def test_what_is_being_installed_is_told_meanwhile(builder) -> None:
+    with slow_index(builder.wheels, 2.5) as index:
+        session, job = builder.begin(
+            "echo up", "first==1.0", "second", wheels=False, environment=[f"PIP_INDEX_URL={index}"]
+        )
+        session.request("follow", job, "0")
+        assert session.reply().word == "log"
+        log, told = b"", []
+        for piece in session.raw_and_asides(timeout=BUILD):
+            if isinstance(piece, bytes):
+                log += piece
+            else:
+                told.append(piece.values)
+    assert log == b"up\n", "what pip prints on its way is no part of the log"
+    assert "environment making" in told
+    assert "environment installing 2 Collecting first==1.0 (from -r .venv/sshrun/requirements (line 1))" in told
+    assert any(words.startswith("environment installing 2 Collecting second") for words in told)
+    assert not (builder.host.job(job) / "packages").exists()
+
+
+@ONE_SHELL
+def test_what_fails_to_be_installed_says_why_in_the_log(builder) -> None:
+    code, log, notes = builder.run("echo up", "third")
+    assert code == "1" and "up" not in log
+    assert "No matching distribution found for third" in log
+    assert "could not be installed" in notes
 
 
 def _made(folder: Path) -> Path:

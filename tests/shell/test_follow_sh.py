@@ -147,3 +147,61 @@ def test_end_of_the_log_is_not_mistaken_for_bytes_of_the_log(host) -> None:
     nonce = session.nonce.decode()
     session, job = host.begin(["sh", "-c", f"printf '%s' '{nonce[:-1]}' '\n{nonce}x' '{nonce[:5]}'"], session=session)
     assert host.follow(session, job).log == f"{nonce[:-1]}\n{nonce}x{nonce[:5]}".encode()
+
+
+def follow_with_asides(host, session, job: str, offset: int = 0) -> tuple[bytes, list[str]]:
+    """A log to its end, and what was said beside it."""
+    session.request("follow", job, str(offset))
+    assert session.reply(20).word == "log"
+    log, asides = b"", []
+    for piece in session.raw_and_asides(timeout=20):
+        if isinstance(piece, bytes):
+            log += piece
+        else:
+            assert piece.word == "phase"
+            asides.append(piece.values)
+    assert session.reply(20) == ("end", str(offset + len(log)))
+    return log, asides
+
+
+def test_what_a_job_is_at_is_told_beside_the_log(host) -> None:
+    startup = ["printf 'a\\n'; sleep 2.2", "echo b\nsleep 2.2", "exit_code=3"]
+    session, job = host.begin(["sh", "-c", "sleep 2.2; echo c"], startup=startup)
+    log, asides = follow_with_asides(host, session, job)
+    assert log == b"a\nb\nc\n"
+    assert [aside for aside in asides if aside] == [
+        "startup 1 3 printf 'a\\\\n'; sleep 2.2",
+        "startup 2 3 echo b\\nsleep 2.2",
+        "running",
+    ]
+    assert session.errors == b"", "what was said aside is no error"
+
+
+def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(host, until) -> None:
+    _, job = host.begin(["sh", "-c", "echo up; while [ ! -e gate ]; do sleep 0.05; done"], startup=["sleep 3"])
+    early = host.session()
+    began = time.monotonic()
+    early.request("follow", job, "0")
+    assert early.reply().word == "log"
+    aside = next(piece for piece in early.raw_and_asides(timeout=20) if not isinstance(piece, bytes) and piece.values)
+    assert aside == ("phase", "startup 1 1 sleep 3") and time.monotonic() - began < 2.5
+    early.child.close_stdin()
+    early.child.wait(20)
+    until(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
+    before = set(host.mine())
+    late = host.session()
+    late.request("follow", job, "3")
+    assert late.reply().word == "log"
+    assert next(late.raw_and_asides(timeout=20)) == ("phase", "running")
+    words = [words for pid, words in host.mine().items() if pid not in before]
+    assert not [line for line in words if line.endswith("sleep 1")]
+    (host.home / "work" / "gate").touch()
+    assert host.rest(late).state == "finished"
+
+
+def test_a_watcher_ends_with_a_job_that_never_runs(host, until) -> None:
+    session, job = host.begin(["true"], startup=["sleep 1.5; exit 4"])
+    before = set(host.mine())
+    log, asides = follow_with_asides(host, session, job)
+    assert (log, asides[-1]) == (b"", "startup 1 1 sleep 1.5; exit 4")
+    until(lambda: set(host.mine()) <= before, 5)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +13,7 @@ import pytest
 from sshrun.console import Console, JsonConsole
 from sshrun.errors import OutputFailed, SettingsError, UsageError
 from sshrun.interrupts import Interrupted
-from sshrun.job import Described, Event, Job, Logged, Moved, Said, Started, Warned
+from sshrun.job import Described, Event, Job, Logged, LoggingIn, Moved, Phase, Said, Started, Warned
 
 EVENTS: list[Event] = [
     Started("id1", "gpu1"),
@@ -173,3 +175,118 @@ def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
     reader.join()
     os.close(reading)
     assert sum(sizes) == written + 1_000_000
+
+
+@contextmanager
+def terminal() -> Iterator[int]:
+    """Both stdout and stderr are one terminal; yields the side on which it is read."""
+    screen, slave = pty.openpty()
+    stderr = os.dup(2)
+    os.dup2(slave, 2)
+    try:
+        with stdout_is(slave):
+            yield screen
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(screen)
+
+
+def after(seconds: float, screen: int) -> str:
+    """What a terminal has been shown by then."""
+    time.sleep(seconds)  # as steps do that wait for a host
+    os.set_blocking(screen, False)
+    try:
+        return os.read(screen, 1 << 16).decode()
+    except BlockingIOError:
+        return ""
+
+
+LIVE = "\r\x1b[Ksshrun: "
+STARTUP = Phase("startup", "startup command 1 of 2: x", 1, 2)
+
+
+@pytest.fixture
+def xterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_what_is_waited_for_is_said_and_goes_before_anything_else_is_shown(xterm: None) -> None:
+    with terminal() as screen:
+        console = Console()
+        console.show(STARTUP)
+        assert after(0.5, screen) == "", "what is quick is not worth a word"
+        assert after(1.0, screen).startswith(f"{LIVE}startup command 1 of 2: x, 1 s")
+        console.show(Logged(b"half", 0))
+        assert after(1.5, screen) == "\r\x1b[Khalf", "nothing is drawn into a line of the job's"
+        console.show(Logged(b" whole\n", 4))
+        assert after(1.5, screen).startswith(f" whole\r\n{LIVE}startup")
+        console.show(Phase("environment", "installing 2 packages", detail="collecting torch"))
+        assert after(0, screen) == f"{LIVE}installing 2 packages: collecting torch"
+        console.show(Phase("environment", "x" * 100))
+        assert after(0, screen) == f"{LIVE}{'x' * 70}…", "one line, however narrow the terminal is"
+        console.show(Said("x", "a line"))
+        assert after(0, screen) == "\r\x1b[Ksshrun: a line\r\n"
+        console.show(Phase("running"))
+        assert after(1.5, screen) == "", "the job may be as silent as it likes"
+        console.finish()
+
+
+def test_a_line_of_ours_does_not_go_on_with_one_of_the_job(xterm: None) -> None:
+    with terminal() as screen:
+        console = Console()
+        console.show(Logged(b"50%\r51%", 0))
+        console.show(Said("stopping", "stopping"))
+        console.show(Logged(b"x", 7))
+        console.show(Phase("results", "looking for results"))
+        shown = after(1.3, screen)
+        assert shown == f"50%\r51%\r\nsshrun: stopping\r\nx\r\n{LIVE}looking for results, 1 s"
+        console.finish()
+        assert after(1.5, screen) == "\r\x1b[K"
+
+
+def test_quiet_and_the_end_of_the_steps_end_the_words(xterm: None) -> None:
+    def steps() -> Iterator[Event]:
+        yield STARTUP
+
+    with terminal() as screen:
+        Console(quiet=True).show(STARTUP)
+        assert after(1.5, screen) == ""
+        Console().play(steps())  # type: ignore[arg-type]
+        assert after(1.5, screen) == ""
+
+
+def test_a_login_is_told_in_a_line_that_stays_whatever_comes_next(xterm: None) -> None:
+    with terminal() as screen:
+        console = Console()
+        console.show(LoggingIn("gpu1"))
+        assert after(2.5, screen) == "sshrun: connecting to gpu1\r\n"
+        console.show(Phase("answer", "waiting for gpu1 to answer"))
+        assert after(1.5, screen).startswith(f"{LIVE}waiting for gpu1 to answer")
+        console.show(LoggingIn("gpu1"))
+        assert after(1.5, screen).startswith("\r\x1b[Ksshrun: connecting to gpu1\r\n"), "and what does not stay is gone"
+        console.finish()
+
+
+def test_json_has_phases_as_they_come(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    console = JsonConsole()
+    console.show(LoggingIn("gpu1"))
+    console.show(Phase("answer", "waiting for gpu1 to answer"))
+    console.show(STARTUP)
+    console.show(Phase("running"))
+    events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [(event["event"], event["name"]) for event in events] == [("phase", "startup"), ("phase", "running")]
+    assert events[0] == {
+        "event": "phase", "name": "startup", "text": STARTUP.text, "number": 1, "total": 2, "detail": "",
+    }  # fmt: skip
+
+
+def test_json_has_a_login_only_where_it_takes_long(xterm: None) -> None:
+    with terminal() as screen:
+        console = JsonConsole()
+        console.show(LoggingIn("gpu1"))
+        assert json.loads(after(1.5, screen))["name"] == "connecting"
+        console.show(Phase("answer", "waiting for gpu1 to answer"))
+        assert json.loads(after(2.5, screen))["name"] == "answer"
+        console.show(Phase("running"))
+        assert json.loads(after(1.5, screen))["name"] == "running"
