@@ -42,6 +42,7 @@ from sshrun.paths import Pattern, whole
 from sshrun.phases import phase
 from sshrun.plan import Homecoming, Start
 from sshrun.records import Record, records
+from sshrun.requires_python import fits
 from sshrun.runner import LogFolder
 from sshrun.scripts import Refusal, Reply, Session, decode, encode
 from sshrun.transfer import Archive
@@ -153,6 +154,7 @@ def _send(session: Session, link: Link, plan: Start, small: transfer.Inline | No
     else:
         session.request("claim", plan.id, str(KEEP))
     session.request("place", plan.folder)
+    yield from _see_that_python_fits(session, link, plan)
     if small is not None:
         transfer.request_inline(session, small)
     else:
@@ -170,6 +172,24 @@ def _send(session: Session, link: Link, plan: Start, small: transfer.Inline | No
         session.request("clean", plan.facts.archive)
     transfer.request_before(session, plan.downloads)
     session.request("start", plan.facts.archive)
+
+
+def _see_that_python_fits(session: Session, link: Link, plan: Start) -> Steps[None]:
+    """Before anything is uploaded or built: the Python that the environment would be made with. Raises HostUnfit."""
+    if plan.requires_python is None:
+        return
+    seen = Sightings()
+    session.request("python", plan.environment.python)
+    with _explaining(link.host, seen):
+        for reply in session.replies("python"):
+            yield from seen.take(reply)
+    version = reply.values.strip()
+    if version and not fits(version, plan.requires_python.value):
+        raise HostUnfit(
+            f"{plan.requires_python.origin}: {plan.requires_python.value} is required, and {link.host} would use "
+            f"Python {version}",
+            "name another one of the host in the settings, such as python: python3.12",
+        )
 
 
 def _send_wheels(session: Session, link: Link, plan: Start) -> Steps[str]:

@@ -9,6 +9,7 @@ from sshrun.environment import Environment
 from sshrun.job import Facts
 from sshrun.paths import Item, Pattern
 from sshrun.runner import LogFolder
+from sshrun.sources import Sourced
 
 if TYPE_CHECKING:
     from pathlib import Path  # which takes a tenth of all imports before ssh is started
@@ -27,6 +28,7 @@ class Start(NamedTuple):
     downloads: Sequence[Pattern] = ()  # of what stands there before the job, nothing is a result of it
     engine: str | None = None
     compress: bool | None = None
+    requires_python: Sourced[str] | None = None  # of the environment that is made there
     discard: bool = False
     clean: bool = False  # the archive of an earlier run goes first
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sshrun.settings import Layer
 from sshrun.settings_reader import NOTHING, Node, Reader
-from sshrun.sources import LayerName, Origin
+from sshrun.sources import LayerName, Origin, Sourced
 
 if TYPE_CHECKING:
     import yaml
@@ -51,6 +51,38 @@ def load_project_file(folder: str) -> Layer:
         if folder == os.path.dirname(folder):
             return Layer()
         folder = os.path.dirname(folder)
+
+
+def load_requires_python(script: str) -> Sourced[str] | None:
+    """`requires-python` of a script's block, else of the nearest pyproject.toml whose `[project]` says it."""
+    with open(script, "rb") as file:
+        source = file.read()
+    folder = os.path.dirname(os.path.abspath(script))
+    blocks = _script_blocks(source.decode("utf-8", "replace").splitlines()) if b"# /// script" in source else iter(())
+    for line_before, text in blocks:
+        reader = Reader("script block", script, "")
+        if found := _requires_python(text, reader, line_before, ()):
+            return found
+    while True:
+        path = os.path.join(folder, "pyproject.toml")
+        project = _text(path, "project file") if os.path.isfile(path) else ""
+        if isinstance(project, str):
+            found = _requires_python(project, Reader("project file", path, ""), 0, ("project",))
+            if found or folder == os.path.dirname(folder):
+                return found
+        folder = os.path.dirname(folder)
+
+
+def _requires_python(text: str, reader: Reader, line_before: int, table: tuple[str, ...]) -> Sourced[str] | None:
+    if "requires-python" not in text:
+        return None
+    document: Any = _toml_document(text, reader, line_before)
+    for key in (*table, "requires-python"):
+        document = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(document, str):
+        return None
+    line = _key_lines(text, line_before).get((*table, "requires-python"), 0)
+    return Sourced(document, Origin(reader.layer, reader.file, line, ".".join((*table, "requires-python"))))
 
 
 def _project_layer(path: str) -> Layer | None:

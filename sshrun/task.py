@@ -17,7 +17,7 @@ from sshrun.options import options, sandbox_login
 from sshrun.plan import Homecoming, Start
 from sshrun.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
 from sshrun.settings import Layer, Settings, merge, merge_for_program
-from sshrun.settings_files import load_project_file, load_user_file
+from sshrun.settings_files import load_project_file, load_requires_python, load_user_file
 from sshrun.sources import Origin, Sourced
 from sshrun.terminal import size, visible
 
@@ -113,9 +113,15 @@ class Task(NamedTuple):
             downloads=self.downloads,
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
+            requires_python=self._requires_python(),
             discard=discard,
             clean=clean and not self.runner.sends_archive,
         )
+
+    def _requires_python(self) -> Sourced[str] | None:
+        if self.spec is None or self.spec.is_model_file or not self.settings.create_venv.value:
+            return None
+        return load_requires_python(self.spec.path)
 
     def clean_here(self) -> None:
         """Removes what an earlier run of the model left here: its archive and its runner's logs.

@@ -320,13 +320,22 @@ serve_wheels() { # PYTHON REQUIREMENT...
   reply folder "$encoded"
 }
 
-describe_python() ( # PYTHON: the one that a job would find, which a profile may bring
+# Asked before the start, where the script says which it requires. Nothing is said of one that uv would fetch.
+serve_python() { # PYTHON
+  reply python "$(ask_python "$1" 'import platform; print(platform.python_version())')"
+}
+
+describe_python() { # PYTHON
+  ask_python "$1" 'import platform, sys, sysconfig
+print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sysconfig.get_platform(), *platform.libc_ver())'
+}
+
+ask_python() ( # PYTHON PROGRAM: of the one that a job would find, which a profile may bring
   login_path
   PATH=$login_path
   venv_named "$1"
   venv_program=${venv_python:-python3}
   has "$venv_program" || venv_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
   if [ -z "$venv_python" ] && venv_sound; then venv_program=.venv/bin/python; fi
-  "$venv_program" -c 'import platform, sys, sysconfig
-print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sysconfig.get_platform(), *platform.libc_ver())' 2>/dev/null
+  "$venv_program" -c "$2" 2>/dev/null
 )

@@ -53,3 +53,22 @@ def test_packages_that_are_named_and_not_installed_are_a_warning(sshrun: Sshrun,
     finished = sshrun("run", "fit.py")
     assert finished.stdout == b"1\n"
     assert "these packages are not installed, since create_venv is false (pyproject.toml:2" in finished.stderr
+
+
+@pytest.mark.parametrize("place", ["block", "pyproject.toml"])
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_a_python_that_the_script_does_not_allow_is_an_error_before_anything_is_uploaded(
+    sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, place: str, size: int
+) -> None:
+    block = '# /// script\n# requires-python = "{}"\n# [tool.sshrun]\n# upload_files = ["data"]\n# ///\n'
+    project = '[project]\nrequires-python = "{}"\n[tool.sshrun]\nupload_files = ["data"]\n'
+    (tmp_path / "data").write_bytes(bytes(size))
+    for wanted, status in ((">=3.8,<3.9", 255), (">=3.8", 0)):
+        (tmp_path / "fit.py").write_text((block.format(wanted) if place == "block" else "") + "print(1)\n")
+        (tmp_path / "pyproject.toml").write_text(project.format(wanted) if place != "block" else "")
+        finished = sshrun("run", "fit.py")
+        assert finished.status == status, finished.stderr
+        if status:
+            assert "requires-python: >=3.8,<3.9 is required, and sandbox would use Python 3." in finished.stderr
+            assert "python: python3.12" in finished.stderr
+            assert not (sandbox.home / "data").exists() and not (sandbox.home / ".venv").exists()
