@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sshrun.errors import UsageError
@@ -20,8 +20,10 @@ from sshrun.sources import Origin, Sourced
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 USER_CONFIG = "~/.ssh/config"  # beneath the home directory of the passwd file, as `ssh_expanded` reads it
 
+CONNECT_TIMEOUT = 30  # seconds for a server to answer, where nobody has said how long
+
 # A dead connection is noticed within 5 s x 3, and a long silent job keeps its connection.
-_DEFAULTS = "Host *\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout 30\n"
+_DEFAULTS = f"Host *\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout {CONNECT_TIMEOUT}\n"
 
 # Seconds for an answer that comes through a proxy, unless the person's file says otherwise: it may have asked for a
 # login in a browser (cloudflared, gcloud), or a bastion for a password.
@@ -35,6 +37,9 @@ _UNSET_CONTROL_PATH = "/unset-control-path"
 
 # What `ssh -G` shows among SendEnv where ssh reads the files twice: for `Match final`, and for CanonicalizeHostname.
 _TWICE = "SSHRUN_READ_TWICE"
+
+# What a session over a login that is there takes from the files, beside what we say of it: mux.c of OpenSSH.
+_VARIABLES = ("sendenv", "setenv")
 
 _KEYS_FIRST = "publickey,gssapi-with-mic,hostbased,keyboard-interactive,password"
 
@@ -110,11 +115,16 @@ class Login(NamedTuple):
 
 
 class SshPlan(NamedTuple):
-    """How to call ssh: `ssh -F FILE_WITH(config) *options -- host`. Nothing in it is secret."""
+    """How to call ssh: `ssh -F FILE_WITH(config) *options -- host`. Nothing in it is secret.
+
+    `session` is a config for one session over a login that is there. It holds what such a session still takes from the
+    files, the variables of the local environment, and has no `Match exec` run its program again.
+    """
 
     config: bytes
     options: tuple[str, ...]
     host: str
+    session: bytes = b""
 
 
 class SshView(NamedTuple):
@@ -123,7 +133,8 @@ class SshView(NamedTuple):
     `control_path` is expanded, which is right where user and port are set; "none" where the user turned sharing off.
     `algorithms` are those that a key or a certificate may be offered with, set or not. `ignored_keywords` are the
     patterns of IgnoreUnknown. `twice`: ssh reads the files a second time, and what they say only then counts as well.
-    `proxied`: the way goes through a ProxyCommand or a ProxyJump.
+    `proxied`: the way goes through a ProxyCommand or a ProxyJump. `variables` are lines of a config file; None where
+    ssh was not asked.
     """
 
     hostname: str | None = None
@@ -137,6 +148,7 @@ class SshView(NamedTuple):
     ignored_keywords: tuple[str, ...] = ()
     twice: bool = False
     proxied: bool = False
+    variables: tuple[str, ...] | None = None
 
 
 class Resolved(NamedTuple):
@@ -231,17 +243,33 @@ def _flaw(text: str, name: str, forbidden: str) -> str:
     return ""
 
 
-def plan_to_look(login: Login, *, twice: bool = False) -> SshPlan:
+class Account(NamedTuple):
+    """What `ssh -G` says of port and account where nothing sets them."""
+
+    port: str
+    user: str
+
+
+UNSET = Account(_UNSET_PORT, _UNSET_USER)
+
+
+def last_account(login: Login) -> Account:
+    """What a login has where no file sets it, so that tokens stand for what they will."""
+    port, user = login.weak.port, login.weak.username
+    return Account(str(port.value) if port else "22", user.value if user else _account())
+
+
+def plan_to_look(login: Login, unset: Account = UNSET, *, twice: bool = False) -> SshPlan:
     """How to ask what the configuration files say: put `-G` before `options`; the answer is for `ssh_view`.
 
     Where that says `twice`, ask again and say so: what is written here for "unset" would have come before the rest.
     """
-    unset = (
-        f"{_last(login, twice=twice)}  Port {_UNSET_PORT}\n  User {_UNSET_USER}\n  IdentityFile {_UNSET_KEY}\n"
+    block = (
+        f"{_last(login, twice=twice)}  Port {unset.port}\n  User {_quoted(unset.user)}\n  IdentityFile {_UNSET_KEY}\n"
         f"  ControlPath {_UNSET_CONTROL_PATH}\nMatch canonical\n  SendEnv {_TWICE}\n"
     )
     # Account and port go along where they are given, for `Match user` and %p in the user's own lines.
-    return SshPlan(_layers(login, unset), _forced_account(login), login.host)
+    return SshPlan(_layers(login, block), _forced_account(login), login.host)
 
 
 def must_look(login: Login) -> bool:
@@ -261,8 +289,21 @@ def must_look(login: Login) -> bool:
     if login.weak.port or login.weak.username:
         keywords |= {"canonicalizehostname", "match"}
     keywords |= {"proxycommand", "proxyjump"}
+    return any(
+        _may_set(keywords, *file) or (_may_set(_VARIABLES, *file) and _may_set({"match"}, *file))
+        for file in _files(login)
+    )
+
+
+def may_set_patience(login: Login) -> bool:
+    """Whether the files may say how long a server may take to answer."""
+    return any(_may_set({"connecttimeout"}, *file) for file in _files(login))
+
+
+def _files(login: Login) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The user's file and the system's, each with what relative Includes in it are relative to."""
     own = login.config_path.value if login.config_path else ssh_expanded(USER_CONFIG)
-    return _may_set(keywords, own, "~/.ssh") or _may_set(keywords, SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
+    return (own, "~/.ssh"), (SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
 
 
 def key_wants_agent(login: Login) -> bool:
@@ -308,8 +349,15 @@ def ssh_view(output: bytes) -> SshView:
         algorithms=first("pubkeyacceptedalgorithms") or "",
         ignored_keywords=tuple(values.get("ignoreunknown", [""])[0].replace(",", " ").split()),
         twice=_TWICE in values.get("sendenv", []),
+        variables=_variables(values),
         proxied=any(values.get(keyword, ["none"]) != ["none"] for keyword in ("proxycommand", "proxyjump")),
     )
+
+
+def _variables(values: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """One line for each keyword, since the first SetEnv that is met is the one that counts."""
+    words = {keyword: [word for word in values.get(keyword, []) if word != _TWICE] for keyword in _VARIABLES}
+    return tuple(" ".join((keyword, *map(_quoted, found))) for keyword, found in words.items() if found)
 
 
 def plan(login: Login, control_path: str, view: SshView = SshView(), *, agent_serves: bool = False) -> SshPlan:
@@ -341,7 +389,15 @@ def plan(login: Login, control_path: str, view: SshView = SshView(), *, agent_se
     lines = "".join(f"  {line}\n" for line in block)
     last = _last(login, twice=view.twice) + lines
     patience = f"Host {_quoted(login.host)}\n  ConnectTimeout {_PROXY_PATIENCE}\n" if view.proxied else ""
-    return SshPlan(_layers(login, last, before_ours=patience), options, login.host)
+    return SshPlan(_layers(login, last, before_ours=patience), options, login.host, _session(login, view))
+
+
+def _session(login: Login, view: SshView) -> bytes:
+    """Whole files only where ssh was not asked: then no `Match` is in any that sets variables (`must_look`)."""
+    if view.variables is not None:
+        return os.fsencode("".join(f"{line}\n" for line in view.variables))
+    own, system = (_may_set(_VARIABLES, *file) for file in _files(login))
+    return (_own(login) + b"Host *\n" if own else b"") + (f"Include {SYSTEM_CONFIG}\n".encode() if system else b"")
 
 
 def resolved(login: Login, view: SshView) -> Resolved:
@@ -411,15 +467,18 @@ def _last(login: Login, *, twice: bool) -> str:
     return f"Match canonical originalhost {_quoted(login.host)}\n" if twice else f"Host {_quoted(login.host)}\n"
 
 
+def _own(login: Login) -> bytes:
+    """The user's file, as lines of another one. It may end in any block."""
+    if login.config_path is None:
+        return os.fsencode(f"Include {_quoted(_globbed(ssh_expanded(USER_CONFIG)))}\n")
+    # Copied in, not included: Include refuses a file of another owner or mode, which ssh -F does not.
+    with open(login.config_path.value, "rb") as file:
+        return file.read() + b"\n"
+
+
 def _layers(login: Login, last: str, *, before_ours: str = "") -> bytes:
-    if login.config_path:
-        # Copied in, not included: Include refuses a file of another owner or mode, which ssh -F does not.
-        with open(login.config_path.value, "rb") as file:
-            own = file.read() + b"\n"
-    else:
-        own = os.fsencode(f"Include {_quoted(_globbed(ssh_expanded(USER_CONFIG)))}\n")
     # `Host *` ends whatever block the user's file ended in.
-    return own + os.fsencode(f"{before_ours}{_DEFAULTS}Include {SYSTEM_CONFIG}\n{last}")
+    return _own(login) + os.fsencode(f"{before_ours}{_DEFAULTS}Include {SYSTEM_CONFIG}\n{last}")
 
 
 def _quoted(text: str) -> str:

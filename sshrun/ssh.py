@@ -56,7 +56,7 @@ LOOK = 0.05
 PROXY_SHELL = os.path.join(os.path.dirname(__file__), "proxy_shell.sh")
 
 # The files of a connection in the folder of control sockets, each the connection's name with one of these behind it.
-ENDINGS = ("", ".log", ".proxy", ".batch", ".config")
+ENDINGS = ("", ".log", ".proxy", ".batch", ".session", ".config")
 
 # Seconds that a login that is given up may take to end: ssh has a terminal to restore.
 ENDING = 3.0
@@ -77,12 +77,14 @@ class Connection:
         self.host = login.host
         self.folder = control_folder()
         self.name = os.path.join(self.folder, f"{os.getpid():x}-{os.urandom(3).hex()}")
-        self.view = look(login) if host.must_look(login) else host.SshView()
+        self.view = look(login, host.last_account(login)) if host.must_look(login) else host.SshView()
         self.plan = host.plan(login, self.name, self.view, agent_serves=agent_serves(login, self.view))
         # It counts once, where it is said first: what the person's files have behind it would be an error again.
         self._ignored = "-oIgnoreUnknown=" + ",".join([*NEWER, *self.view.ignored_keywords])
         self.config = self.name + ".config"
         self._lock = _own(self.config, self.plan.config)
+        self._session_config = self.name + ".session"
+        _write(self._session_config, self.plan.session)
         self.master: Child | None = None
         self._terminal_modes: TerminalModes | None = None
         # Whether a proxy on the way has said something: it may have asked for what takes minutes.
@@ -97,12 +99,7 @@ class Connection:
     def _their_socket(self) -> str | None:
         """The ControlPath of the person's files, where they have one and its connection may be used."""
         theirs = self.view.control_path
-        if theirs in (None, "none") or self.login.forced_key is not None:
-            return None
-        if self.view.user is not None and self.view.port is not None:
-            return theirs
-        # Tokens in it stand for the account and port of the login, and `look` had none to put in.
-        return self.effective()["controlpath"][0]
+        return None if theirs == "none" or self.login.forced_key is not None else theirs
 
     def open(self) -> None:
         """Begins to log in, with the terminal at hand for a password, a passphrase, a key to touch."""
@@ -229,8 +226,7 @@ class Connection:
         """Asks nothing on any host of the way: the ssh of a ProxyJump reads the same file, and no option."""
         batch = self.name + ".batch"
         _remove(batch)
-        with open(os.open(batch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(self.plan.config + b"Host *\n  BatchMode yes\n")
+        _write(batch, self.plan.config + b"Host *\n  BatchMode yes\n")
         ssh, *words = (batch if word == self.config else word for word in argv)
         return [ssh, "-oBatchMode=yes", *words]
 
@@ -262,6 +258,8 @@ class Connection:
 
     def answer_limit(self) -> int:
         """Seconds that the host may take to answer, as the ssh config has it; ours are in host.py."""
+        if not self.view.proxied and not host.may_set_patience(self.login):
+            return host.CONNECT_TIMEOUT  # each time that ssh is asked, it has programs of `Match exec` run
         try:
             seconds = self.effective()["connecttimeout"][0]
         except (SettingsError, KeyError):  # somebody may be editing it at this moment
@@ -297,13 +295,12 @@ class Connection:
 
     def remote_shell(self) -> list[str]:
         """ssh for one more session. Without the master it is to share it fails at once, and logs in no second time."""
-        ssh = ("ssh", "-F", self.config, *self.plan.options, "-T")
-        return [*ssh, *self._share(), "-oLogLevel=ERROR", self._ignored, *SESSION]
+        return ["ssh", *self._share(), "-T", "-oLogLevel=ERROR", self._ignored, *SESSION]
 
     def scp_argv(self) -> list[str]:
         """scp over the connection; paths stand as TARGET:PATH."""
         # No SessionType: scp says `-s` for the sftp subsystem, which beats the config and is refused behind another.
-        return [*("scp", "-F", self.config, *self.plan.options, "-q"), *self._share(), self._ignored, *PIPED]
+        return ["scp", *self._share(), "-q", self._ignored, *PIPED]
 
     def sftp_argv(self) -> list[str]:
         """The sftp subsystem over the connection, spoken to through pipes."""
@@ -323,9 +320,11 @@ class Connection:
         return values
 
     def _share(self) -> tuple[str, ...]:
+        """What a session goes by: the master that it is to share and no more, or all that a login takes."""
         if self.alone:
-            return ALONE
-        return ("-oControlMaster=no", f"-oControlPath={_escape(self.socket)}", "-oProxyCommand=false")
+            return ("-F", self.config, *self.plan.options, *ALONE)
+        socket = f"-oControlPath={_escape(self.socket)}"
+        return ("-F", self._session_config, "-oControlMaster=no", socket, "-oProxyCommand=false")
 
     @property
     def by_hand(self) -> str:
@@ -401,16 +400,15 @@ class Connection:
         return spawn(argv, stdout=DEVNULL, stderr=DEVNULL, session=True)
 
 
-def look(login: host.Login) -> host.SshView:
+def look(login: host.Login, unset: host.Account = host.UNSET) -> host.SshView:
     """Asks ssh what its configuration files say. Raises SettingsError where ssh cannot read them."""
-    view = _asked(login, host.plan_to_look(login))
-    return _asked(login, host.plan_to_look(login, twice=True)) if view.twice else view
+    view = _asked(login, host.plan_to_look(login, unset))
+    return _asked(login, host.plan_to_look(login, unset, twice=True)) if view.twice else view
 
 
 def _asked(login: host.Login, plan: host.SshPlan) -> host.SshView:
     path = os.path.join(control_folder(), f"{os.getpid():x}-{os.urandom(3).hex()}.look")
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(plan.config)
+    _write(path, plan.config)
     try:
         status, output = capture(["ssh", "-G", "-F", path, *plan.options, "--", plan.host])
     finally:
@@ -530,6 +528,12 @@ def _forget(said: str, name: str) -> str:
         elif line.startswith("Host key for ") and " has changed" in line:
             name = line.removeprefix("Host key for ").partition(" has changed")[0]
     return shlex.join(["ssh-keygen", *options, "-R", name])
+
+
+def _write(path: str, content: bytes) -> None:
+    """Makes a file of ours that was not there."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def _own(path: str, content: bytes) -> int:
