@@ -267,10 +267,10 @@ class _Exclusion:
         wildcard, matches = self._parts[part]
         hidden = steps[at].startswith(".")
         if wildcard == "**":
-            last = part + 1 == len(self._parts)
-            return (not last and self._match(part + 1, steps, at)) or (
-                not hidden and (last or self._match(part, steps, at + 1))
-            )
+            if part + 1 == len(self._parts):
+                # Of "a/**" glob finds "a/" too, with whatever is hidden in it; "**" does not find where it begins.
+                return at > 0 or not hidden
+            return self._match(part + 1, steps, at) or (not hidden and self._match(part, steps, at + 1))
         if hidden and not wildcard.startswith("."):
             return False
         return bool(matches(steps[at])) and self._match(part + 1, steps, at + 1)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sshrun.paths import Pattern, item, parse_download, parse_upload, select_local, whole
@@ -137,11 +137,17 @@ def test_refuses_what_cannot_be_meant(text: str, said: str) -> None:
 
 @settings(max_examples=200)
 @given(trees, patterns)
+@example({"a/.hidden", "a/a"}, "*/**")
 def test_an_exclusion_takes_out_what_glob_finds_and_all_beneath_it(names: set[str], pattern: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         grow(folder, names)
-        found = [os.path.normpath(path) for path in glob.glob(pattern, root_dir=folder, recursive=True)]
+        # Of "a/**" Python 3.11 finds "a/" even where "a" is a file.
+        found = [
+            os.path.normpath(path)
+            for path in glob.glob(pattern, root_dir=folder, recursive=True)
+            if not path.endswith("/") or (folder / path).is_dir()
+        ]
         left = {path for path in selected(folder, ".") if not any(f"{path}/".startswith(f"{top}/") for top in found)}
         assert set(selected(folder, ".", f"!{pattern}")) == left
 
