@@ -270,7 +270,7 @@ class JsonConsole(Console):
 
     def show(self, event: Event) -> None:
         self._waiting.end()
-        if isinstance(event, LoggingIn) or (isinstance(event, Phase) and event.name in ("answer", "examining")):
+        if isinstance(event, LoggingIn) or (isinstance(event, Phase) and event.early):
             # What every command does first is worth an object only where it takes long.
             self._waiting.begin(event)
             self._waiting.shown()

@@ -250,6 +250,11 @@ class Phase(NamedTuple):
         return self.name in ("environment", "startup")
 
     @property
+    def early(self) -> bool:
+        """Whether every command begins with it, quickly as a rule."""
+        return self.name in ("reading", "connecting", "answer", "examining")
+
+    @property
     def lengthy(self) -> bool:
         """Whether it may take minutes by its nature; other phases do only where host or network are slow."""
         return self.logged or self.name in ("wheels", "stopping", "discarding", "shutdown")

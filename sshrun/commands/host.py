@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sshrun.errors import UsageError
 from sshrun.interrupts import Interrupts
+from sshrun.job import LoggingIn
 from sshrun.link import Link
 from sshrun.options import settings_for
 
@@ -25,6 +26,7 @@ def at_host(arguments: Arguments, console: Console) -> Iterator[Link]:
         settings = settings_for(arguments, sandbox)
         for warning in settings.warnings:
             console.warn(warning)
+        console.show(LoggingIn(settings.login.host))  # it may take long to begin with: Match exec of ssh_config(5)
         link = Link(settings.login)
         try:
             yield link

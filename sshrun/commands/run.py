@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sshrun.commands.host import own_sandbox, running_sandbox
 from sshrun.interrupts import Interrupts
+from sshrun.job import LoggingIn, Phase
 from sshrun.link import Link
 from sshrun.task import prepare
 
@@ -19,6 +20,7 @@ def run(arguments: Arguments, console: Console) -> int:
     # A sandbox of this run's own ends with it, and a job in it too: there would be nothing to come back to.
     a_host = own_sandbox if arguments.wait and not arguments.resume else running_sandbox
     with a_host(arguments) as sandbox:
+        console.show(Phase("reading", "reading the settings, and which files go along"))
         task = prepare(arguments, sandbox)
         for warning in task.warnings:
             console.warn(warning)
@@ -27,6 +29,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
             return dry_run(task, console)
         interrupts = Interrupts()  # before ssh asks for a password on the terminal, which a signal must not leave to it
+        console.show(LoggingIn(task.settings.login.host))  # it may take long to begin with: Match exec of ssh_config(5)
         link = Link(task.settings.login)
         try:
             # Imported while ssh shakes hands.

@@ -115,6 +115,28 @@ def test_a_slow_login_is_told_in_a_line_that_stays(sshrun: Sshrun, relay: Relay,
     assert "hello" in screen.lines
 
 
+def test_what_comes_before_the_login_is_told(
+    sshrun: Sshrun, sandbox: Sandbox, home: Path, tmp_path: Path, gate: Open
+) -> None:
+    """A model's file that is imported here, and a command of the ssh config's."""
+    until = UNTIL % f"{sandbox.home}/%s"
+    (tmp_path / "slow.py").write_text(
+        f"import os, time\nwhile not os.path.exists('{sandbox.home}/read'): time.sleep(0.05)\n"
+        "class Model: pass\nslow = Model()\nif True:\n    slow.ssh_command = 'true'\nslow.ssh_create_venv = False\n"
+    )
+    config = home / "ssh_config"
+    config.write_text(f'Match exec "{until % "matched"}"\n  Compression no\n\n{sandbox.config.read_text()}')
+    settings = home / ".sshrun" / "user_settings.yaml"
+    settings.write_text(f"ssh:\n  config_path: {json.dumps(str(config))}\n")
+    screen = Screen(tmp_path, *sshrun.options, "--import-spec", "train", "slow")
+    screen.wait_for(f"{ERASE}sshrun: reading the settings, and which files go along, 2 s")
+    gate("read")
+    screen.wait_for("sshrun: connecting to sandbox\r\n")
+    gate("matched")
+    assert screen.status() == 0
+    assert not screen.silences(SILENT) or screen.silences(SILENT) == ["sshrun: connecting to sandbox"]
+
+
 def test_every_verb_tells_of_a_slow_login(sshrun: Sshrun, relay: Relay, tmp_path: Path) -> None:
     for verb in ("status", "stop", "retrieve", "logs", "doctor"):
         relay.stall()
