@@ -766,6 +766,11 @@ def _explained(refusal: Refusal, host: str, seen: Sightings) -> SshrunError | No
             )
         case "put":
             return transfer.not_placed(host, refusal)
+        case "blind":
+            return HostUnfit(
+                f"{host} shows no processes, so that nobody can tell whether a job lives: /proc is not there, nor a ps",
+                "have /proc mounted in the chroot or container that the login leads to",
+            )
         case "state":
             return HostUnfit(f"{host}: {values}", "free some space there, or see whose folder it is")
         case "stop":

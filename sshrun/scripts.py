@@ -32,7 +32,7 @@ FIRST_LINE = f"exit {OTHER_SHELL}"
 # What start files have exported is in force in /bin/sh too: TMOUT would end each wait of bash and ksh93 for a line, and
 # SHELLOPTS, which bash obeys, would show every value on stderr.
 BOOTSTRAP = (
-    "exec /bin/sh -c 'unset TMOUT; set +aCefuvx; IFS= read -r line && "
+    "exec /bin/sh -c 'TMOUT=0; unset TMOUT; set +aCefuvx; IFS= read -r line && "
     f'[ "$line" = "{FIRST_LINE}" ] || exit {INPUT_EATEN}; '
     "program=; IFS= read -r size || exit; while had=${#program}; [ $had -lt $size ]; do "
     "program=$program$(dd bs=$((size - had)) count=1 2>/dev/null; echo .); program=${program%.}; "

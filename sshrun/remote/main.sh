@@ -7,12 +7,33 @@ main() {
   supervise | explain | end_leftovers) "$@" ;;
   job | shutdown)
     # A profile may leave options that are meant for a person's typing: under noclobber no file is ever written twice.
-    set +aCefu
+    # Under xtrace or verbose, or with a trap for each command, the values of the environment would be in the log.
+    set +aCefuvx
+    # shellcheck disable=SC3041,SC3044,SC3047 # bash alone
+    [ -z "${BASH_VERSION-}" ] || { trap - DEBUG && set +ET && shopt -u extdebug; }
     IFS=$(printf ' \t')$newline
     "$@"
     ;;
-  *) serve ;;
+  *)
+    set_aside
+    serve ;;
   esac
+}
+
+# What somebody has exported for their own typing, and our programs would obey: a file that tar was told to leave out
+# would silently be missed. TMOUT and what SHELLOPTS says are gone by now, see BOOTSTRAP. A job has them again.
+set_aside() { # -> $aside, text that exports them as they were
+  aside=
+  for aside_name in CDPATH GREP_OPTIONS GZIP TAR_OPTIONS; do
+    eval "aside_value=\${$aside_name-}"
+    [ -n "$aside_value" ] || continue
+    eval "aside_$aside_name=\$aside_value"
+    aside="$aside $aside_name=\"\$aside_$aside_name\""
+    unset "$aside_name"
+  done
+  # Functions that bash has exported, under names of ours.
+  unset -f awk cat cd chmod cp cut date dd df find grep gzip head ln ls mkdir mkfifo mv ps rm rmdir rsync sed sleep sort \
+    stat sync tail tar touch tr uname wc xargs 2>/dev/null
 }
 
 # A request is a line "VERB COUNT" and COUNT lines of one value each. The nonce tells the client our lines from

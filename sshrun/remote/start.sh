@@ -12,6 +12,7 @@ serve_force() { # ID KEEP WHO: takes the turn from whoever has it; every process
 }
 
 claim_slot() { # ID WHAT_IF_BUSY KEEP
+  birth $$ || refuse blind "$this_name" # neither /proc nor ps: nobody could tell whether a job lives
   job=$state/jobs/$1
   { [ -d "$job" ] || mkdir -p "$job"; } && identity $$ >"$job/claim.$$" && mv -f "$job/claim.$$" "$job/claim" ||
     refuse state "$job cannot be written"

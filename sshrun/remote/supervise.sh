@@ -114,7 +114,10 @@ os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
     fi
   fi
   # ksh93 waits for the program that it started and not for the end of what is printed; cat does the latter.
-  supervisor=$("$@" </dev/null 2>"$launch_errors" | cat)
+  supervisor=$(
+    [ -z "$aside" ] || eval "export $aside"
+    "$@" </dev/null 2>"$launch_errors" | cat
+  )
 }
 
 launch_plain() { "$@" & }

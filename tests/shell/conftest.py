@@ -63,13 +63,13 @@ class Host:
     def new_id(self) -> str:
         return f"{time.time_ns():020d}-{secrets.token_hex(4)}"
 
-    def session(self, login: str = "cd", empty: str = "") -> Session:
-        """A session whose login shell runs `login` before it carries out the bootstrap.
+    def session(self, login: str = "cd", empty: str = "", login_shell: str = "") -> Session:
+        """A session whose login shell (the host's sh, or another) runs `login` before it carries out the bootstrap.
 
         `empty` names a folder of the machine in whose place it finds an empty one of its own.
         """
         shell = str(self.tools / "sh")
-        argv = [shell, "-c", f"{login}; {BOOTSTRAP.replace('/bin/sh', shell)}"]
+        argv = [login_shell or shell, "-c", f"{login}; {BOOTSTRAP.replace('/bin/sh', shell)}"]
         if empty:
             mount = ["mount", "-t", "tmpfs", "none", empty]
             become = [] if os.getuid() == 0 else ["--map-root-user"]

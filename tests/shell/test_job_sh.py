@@ -133,6 +133,63 @@ def _profile(host, text) -> None:
         (host.home / name).write_text(text)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "set -x",
+        "set -xv",
+        "export SHELLOPTS; set -x",
+        "exec 9>>trace; BASH_XTRACEFD=9; set -x",
+        "trap 'echo \"$BASH_COMMAND $* $enter_line $line $decoded\" | tee -a trace' DEBUG; set -T",
+    ],
+)
+def test_profile_that_traces_shows_no_value_of_the_environment(host, line) -> None:
+    if host.shell == "busybox" and line.startswith(("export", "trap", "exec")):
+        pytest.skip("bash alone knows these")
+    _profile(host, f"{line}\n")
+    session, job = host.begin(
+        ["sh", "-c", "echo ran"],
+        environment=["TOKEN=hunter2-secret"],
+        startup=['test -n "$TOKEN"'],
+        files={"facts": ["x"]},
+    )
+    ended = host.follow(session, job)
+    host.release(session, job, 'test -n "$TOKEN"')
+    assert (ended.code, ended.log) == ("0", b"ran\n")
+    assert b"hunter2-secret" not in session.errors + session.noise
+    holding = [
+        str(path.relative_to(host.home))
+        for path in host.home.rglob("*")
+        if path.is_file() and b"hunter2-secret" in path.read_bytes()
+    ]
+    assert holding == [f".sshrun/hosts/{os.uname().nodename}/jobs/{job}/environment"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TMOUT=1; readonly TMOUT; export TMOUT",
+        "set -x; export SHELLOPTS",
+        "export TAR_OPTIONS=--exclude=* GREP_OPTIONS=-v CDPATH=/:/usr GZIP=-v",
+        "cat() { echo cat; }; sed() { echo sed; }; ln() { echo ln; }; export -f cat sed ln",
+    ],
+)
+def test_what_a_start_file_exports_changes_no_session(host, line) -> None:
+    session, job = host.begin(["sh", "-c", "sleep 2.5; echo ran"], session=host.session(line, login_shell="/bin/bash"))
+    assert host.follow(session, job).log == b"ran\n"
+    time.sleep(1.5)  # an idle client
+    host.release(session, job)
+    assert session.errors == b""
+
+
+def test_a_job_has_what_its_session_sets_aside(host) -> None:
+    session, job = host.begin(
+        ["sh", "-c", 'echo "$TAR_OPTIONS,$CDPATH"'],
+        session=host.session("TAR_OPTIONS='-v --totals'; CDPATH=/:/usr; export TAR_OPTIONS CDPATH"),
+    )
+    assert host.follow(session, job).log == b"-v --totals,/:/usr\n"
+
+
 def test_profile_may_go_to_another_folder(host) -> None:
     _profile(host, "cd /\n")
     ended = host.sh("pwd; exit 3")

@@ -1,0 +1,43 @@
+"""A host without /proc: BSD and macOS, which have a ps for it, and a chroot, in which nothing tells of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def without_proc(host, mounts, tmp_path) -> Path:
+    """A login shell from which /proc is hidden, also from its jobs; the real one stands in the folder `proc`."""
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    path = tmp_path / "login_shell"
+    hide = f'mount --bind /proc {proc} && mount -t tmpfs none /proc && exec "$@"'
+    path.write_text(f"#!/bin/sh\nexec /usr/bin/unshare --mount /bin/sh -c '{hide}' sh {host.tools}/sh \"$@\"\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_ps_stands_in_for_proc(host, without_proc, tmp_path, until) -> None:
+    ps = host.tools / "ps"
+    ps.unlink(missing_ok=True)
+    show = f'mount --bind {tmp_path}/proc /proc && exec /usr/bin/ps "$@"'
+    ps.write_text(f"#!/bin/sh\nexec /usr/bin/unshare --mount /bin/sh -c '{show}' ps \"$@\"\n")
+    ps.chmod(0o755)
+    session, job = host.begin(["sh", "-c", "echo ran; exit 3"], session=host.session(login_shell=str(without_proc)))
+    ended = host.follow(session, job)
+    assert (ended.log, ended.state, ended.code) == (b"ran\n", "finished", "3")
+    host.release(session, job)
+    session, job = host.begin(["sleep", host.mark], session=host.session(login_shell=str(without_proc)))
+    assert host.look(session, job)[1] == "running"
+    session.request("stop", job)
+    assert [reply.word for reply in session.replies("stopped")][-1] == "stopped"
+    assert host.look(session, job)[1] == "finished"
+
+
+def test_where_nothing_tells_of_processes_that_is_what_is_said(host, without_proc, refusal) -> None:
+    session = host.session(login_shell=str(without_proc))
+    session.request("claim", host.new_id(), "9")
+    assert refusal(session).word == "blind"
+    assert not list(host.state.glob("jobs/*"))
