@@ -378,7 +378,7 @@ class _Ways:
     def instead(self, refused: SessionRefused) -> Engine:
         """What needs no second session; from now on for all files."""
         if self._tar is None:
-            raise refused
+            raise TransferFailed(refused.message, refused.hint) from refused
         self._main = self._tar
         self._used = {self._tar.name: None}
         return self._tar

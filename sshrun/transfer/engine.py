@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from sshrun.errors import ConnectionFailed, RemoteError, TransferFailed
+from sshrun.login_shell import GUARDS
 from sshrun.paths import Item
 from sshrun.scripts import Refusal, Session, decode
 from sshrun.terminal import visible
@@ -57,7 +58,7 @@ class Changed(NamedTuple):
 
 
 class SessionRefused(ConnectionFailed):
-    """The server allows no second session over this connection (MaxSessions of sshd_config(5))."""
+    """No second session over this connection: MaxSessions of sshd_config(5), or a shell that speaks in it unasked."""
 
 
 class NoSpace(TransferFailed):
@@ -112,6 +113,11 @@ def failure(session: Session, program: str, said: str) -> Exception:
     """
     if "open refused by peer" in said or "session request failed" in said:
         return SessionRefused(f"{session.host} allows no second session over one connection")
+    if "Received message too long" in said:  # OpenSSH's sftp-client.c: text where a packet should be
+        return SessionRefused(
+            f"{session.host}: a start file of the login shell prints, which {program} takes for an answer",
+            f"there, first line of {GUARDS['bash']} (zsh: {GUARDS['zsh']})",
+        )
     session.request("there")
     session.reply()
     lines = [line.strip() for line in said.splitlines() if line.strip()]

@@ -71,9 +71,13 @@ class Scp:
                 yield Step(sum(item.size for item in group), len(group))
         except Refusal as refusal:
             raise not_placed(self.session.host, refusal) from refusal
-        finally:
+        except SessionRefused:
+            self._undrop()  # and its reply, since another engine goes on with this session
+            raise
+        except BaseException:
             self.session.request("undrop")
-        self.session.reply()
+            raise
+        self._undrop()
 
     def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived | Changed]:
         verification = Verification(self.session, base)
@@ -86,7 +90,11 @@ class Scp:
             numbers = range(1, len(group) + 1)
             sources = [f"{self._host}:{drop}/{number}" for number in numbers]
             largest = max(item.size for item in group)
-            said = self._scp([*sources, f"{staging.subfolder(name)}/"], largest)
+            try:
+                said = self._scp([*sources, f"{staging.subfolder(name)}/"], largest)
+            except SessionRefused:
+                self._undrop()
+                raise
             verification.said = verification.said or said
             staged = {}
             for number, item in zip(numbers, group, strict=True):
@@ -100,9 +108,12 @@ class Scp:
             self.session.request("digest", base, str(len(names)))
             self.session.send(names)
             yield from verification.read(group, staged)
+        self._undrop()
+        yield from verification.doubts()
+
+    def _undrop(self) -> None:
         self.session.request("undrop")
         self.session.reply()
-        yield from verification.doubts()
 
     def _drop(self) -> str:
         self.session.request("drop")

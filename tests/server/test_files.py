@@ -361,6 +361,21 @@ def test_one_session_is_enough(start_sandbox, connect, here: Path, tmp_path: Pat
     assert not leftovers(mover.home, tmp_path)
 
 
+def test_scp_is_no_way_where_every_shell_prints(start_sandbox, connect, here: Path, tmp_path: Path) -> None:
+    """As with an "echo" in ~/.zshenv: the sftp subsystem is started by the login shell too."""
+    noisy = tmp_path / "noisy"
+    noisy.write_text('#!/bin/sh\necho Welcome\nexec /bin/sh "$@"\n')
+    noisy.chmod(0o755)
+    mover = connect(start_sandbox(shell=noisy))
+    grow(here, "a", "b", size=2_000_000)
+    assert mover.upload(here, "*", engine="scp").engine == "tar"
+    assert "a start file of the login shell prints" in mover.warnings[0]
+    assert "tar instead of scp" in mover.warnings[0]
+    assert contents(mover.there) == contents(here)
+    assert mover.download(tmp_path / "home", "*", engine="scp").engine == "tar"
+    assert contents(tmp_path / "home") == contents(here)
+
+
 def test_a_shell_that_prints_disturbs_nobody(start_sandbox, connect, here: Path, tmp_path: Path, engine: str) -> None:
     sandbox = start_sandbox(shell=Path("/bin/bash"))
     (sandbox.home / ".bashrc").write_text("echo; echo Welcome to the cluster; echo to you >&2; printf 'no newline'\n")
