@@ -158,7 +158,7 @@ def test_a_failing_startup_command_is_the_jobs_end_and_shutdown_commands_run(
     )
     finished = sshrun("train", "my_model")
     assert (finished.status, finished.stdout) == (41, b"first\n")
-    assert "in phase startup 2" in finished.stderr
+    assert "startup command 2 (`(exit 41)`) failed with exit code 41" in finished.stderr
     assert not (sandbox.home / "began").exists() and not (sandbox.home / "third").exists()
     assert (sandbox.home / "goodbye").exists()
 

@@ -104,11 +104,12 @@ def test_stop_ends_every_process_and_leaves_results_and_shutdown_to_retrieve(
     assert sshrun("stop").status == 2
 
 
-def test_stop_ends_what_a_job_that_is_over_has_left(sshrun: Sshrun, host: HostSide) -> None:
+def test_stop_ends_what_outlives_the_command_at_once(sshrun: Sshrun, host: HostSide) -> None:
     job = start(sshrun, host, "--", "sh", "-c", "setsid sleep 600 & echo up")
-    eventually(lambda: list((host.jobs / job).glob("rc.[0-9]*")))
+    eventually((host.jobs / job / "outlived").exists)
     assert host.processes(job)
-    assert sshrun("stop").status == 0
+    finished = sshrun("stop")
+    assert finished.status == 0 and "is over (exit 0)" in finished.stderr
     assert not host.processes(job)
     assert sshrun("retrieve").status == 0
 
