@@ -223,7 +223,7 @@ class _Found:
 
 def _seen(pattern: Pattern, base: str, path: str, entry: Entry) -> Seen:
     root, name = pattern.place(path)
-    return Seen(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode), entry)
+    return Seen(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode, disk=entry.disk), entry)
 
 
 def _folders(pattern: Pattern, base: str, tree: Tree) -> Iterator[Seen]:
@@ -256,24 +256,26 @@ class _Exclusion:
     def covers(self, item: Item) -> bool:
         if not item.source.startswith(self._start):
             return False
-        return self._match(0, _steps(item.source[len(self._start) :]), 0)
+        return self._match(0, _steps(item.source[len(self._start) :]), 0, folder=item.is_folder)
 
-    def _match(self, part: int, steps: Sequence[str], at: int) -> bool:
-        """Whether the parts from `part` on mean a beginning of the steps from `at` on."""
+    def _match(self, part: int, steps: Sequence[str], at: int, *, folder: bool) -> bool:
+        """Whether the parts from `part` on mean a beginning of the steps from `at` on, of a `folder` or a file."""
         if part == len(self._parts):
             return True
+        wildcard, matches = self._parts[part]
+        if wildcard == "**" and part + 1 == len(self._parts) and at and (folder or at < len(steps)):
+            return True  # as in glob, `a/**` means `a` too
         if at == len(steps):
             return False
-        wildcard, matches = self._parts[part]
         hidden = steps[at].startswith(".")
         if wildcard == "**":
             if part + 1 == len(self._parts):
-                # Of "a/**" glob finds "a/" too, with whatever is hidden in it; "**" does not find where it begins.
-                return at > 0 or not hidden
-            return self._match(part + 1, steps, at) or (not hidden and self._match(part, steps, at + 1))
+                return not hidden
+            skipped = self._match(part + 1, steps, at, folder=folder)
+            return skipped or (not hidden and self._match(part, steps, at + 1, folder=folder))
         if hidden and not wildcard.startswith("."):
             return False
-        return bool(matches(steps[at])) and self._match(part + 1, steps, at + 1)
+        return bool(matches(steps[at])) and self._match(part + 1, steps, at + 1, folder=folder)
 
 
 def one_for_each(items: Sequence[Item]) -> list[Item]:

@@ -136,6 +136,7 @@ def test_refuses_what_cannot_be_meant(text: str, said: str) -> None:
 
 
 @settings(max_examples=200)
+@example({"a/a/.hidden"}, "*/*/**")
 @given(trees, patterns)
 @example({"a/.hidden", "a/a"}, "*/**")
 def test_an_exclusion_takes_out_what_glob_finds_and_all_beneath_it(names: set[str], pattern: str) -> None:
