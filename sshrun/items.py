@@ -6,12 +6,15 @@ import os
 import stat
 from typing import NamedTuple
 
+_HOLE = 128 << 10
+_LARGEST_SPARSE = 1 << 42  # a host that speaks of more means to keep us busy with nothing
+
 
 class Item(NamedTuple):
     """One file, or one folder of those that are sent whole: `path` beneath `base` becomes `name` beneath `root`.
 
-    `size` is in bytes, `mode` is st_mode. For an upload `base` is absolute. One with `link` is a link, which leads to
-    that, another item beneath the same root.
+    `size` is in bytes, `disk` what it takes of the disk now, `mode` is st_mode. For an upload `base` is absolute.
+    One with `link` is a link, which leads to that, another item beneath the same root.
     """
 
     base: str
@@ -22,6 +25,7 @@ class Item(NamedTuple):
     mtime_ns: int
     mode: int
     link: str = ""
+    disk: int = -1  # not known
 
     @property
     def source(self) -> str:
@@ -30,6 +34,18 @@ class Item(NamedTuple):
     @property
     def is_folder(self) -> bool:
         return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it has holes that are worth keeping. A file system that compresses looks the same."""
+        return 0 <= self.disk <= self.size - _HOLE and self.size <= _LARGEST_SPARSE
+
+    @property
+    def needs(self) -> int:
+        """The bytes that it will take of the receiver's disk."""
+        if self.is_folder:
+            return 0
+        return self.disk if self.is_sparse else self.size
 
 
 class Entry(NamedTuple):

@@ -164,6 +164,11 @@ serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
   reply put
 }
 
+# Whether an archive may leave out the holes of files.
+serve_holes() {
+  if is_gnu tar; then reply holes yes; else reply holes no; fi
+}
+
 put_unpack() { # FILTER
   cd "$file_part" || return
   umask "$session_umask" # for folders that the archive does not mention
@@ -220,8 +225,9 @@ get_pack() { # FILTER
   cd "$file_path" || return
   pack_filter=$1
   set -- tar
-  # GNU tar takes a backslash in a name for the beginning of an escape.
-  tar --no-unquote --version >/dev/null 2>&1 && set -- tar --no-unquote
+  # GNU tar takes a backslash in a name for the beginning of an escape; and it alone leaves holes out, in a format that is
+  # read here.
+  is_gnu tar && set -- tar --no-unquote --format=gnu -S
   case $pack_filter in
   gzip) xargs -0 "$@" -chf - | gzip -1 ;;
   *) xargs -0 "$@" -chf - ;;

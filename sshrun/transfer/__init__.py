@@ -170,7 +170,7 @@ def upload(
         files, group_links = _links_apart(group)
         links.append((path, group_links))
         work.append((path, changed(session, path, files)))
-        needed = sum(item.size for item in work[-1][1] if not item.is_folder)
+        needed = sum(item.needs for item in work[-1][1])
         if free is not None and needed > free:
             raise TransferFailed(
                 f"{session.host}: {size_text(needed)} to upload, {size_text(free)} free in {visible(path)}",
@@ -285,7 +285,7 @@ def _fetch(
 ) -> Generator[Moved | Warned, None, None]:
     items, links = _links_apart(items)
     with Staging(root, session.host) as staging:
-        needed = sum(item.size for item in items if not item.is_folder)
+        needed = sum(item.needs for item in items)
         space = os.statvfs(root)
         if needed > space.f_bavail * space.f_frsize:
             free = size_text(space.f_bavail * space.f_frsize)

@@ -66,9 +66,10 @@ class Rsync:
                     *([(folder, renamed)] if renamed else []),
                 ]
                 for base, group in groups:
-                    argv = [*self._argv(), *options, "--", f"{base}/", self._remote(root)]
-                    yield from self._run(argv, [item.name for item in group], fine=(0,))
-                    yield Step(files=count_files(group))
+                    for part, holes in self._by_holes(group):
+                        argv = [*self._argv(), *holes, *options, "--", f"{base}/", self._remote(root)]
+                        yield from self._run(argv, [item.name for item in part], fine=(0,))
+                        yield Step(files=count_files(part))
         except NoSpace:
             self._tidy(root, keep=False)
             raise
@@ -96,9 +97,13 @@ class Rsync:
             argv.append(f"--compare-dest={staging.root}")
         argv += ["--", self._remote(base), f"{target}/"]
         argv = limited(argv, max(item.size for item in items))
+        at = argv.index("--")
         failed = None
         try:
-            yield from self._run(argv, [item.path for item in items], fine=(0, _VANISHED))
+            for part, holes in self._by_holes(items):
+                yield from self._run(
+                    [*argv[:at], *holes, *argv[at:]], [item.path for item in part], fine=(0, _VANISHED)
+                )
         except NoSpace:
             staging.keep = False
             raise
@@ -116,6 +121,19 @@ class Rsync:
             yield Arrived(item, path)
         if failed is not None:
             raise failed
+
+    def _by_holes(self, items: Sequence[Item]) -> Iterator[tuple[Sequence[Item], list[str]]]:
+        """Files without holes and files with, and the options for these.
+
+        rsync knows no holes on the way: compressed they take next to nothing. In a file that has none, no zeros are to
+        become some.
+        """
+        others = [item for item in items if not item.is_sparse]
+        if others:
+            yield others, []
+        sparse = [item for item in items if item.is_sparse]
+        if sparse:
+            yield sparse, ["-S"] if self.compress else ["-S", "-z"]  # -z twice is another method
 
     def _argv(self) -> list[str]:
         """Sends what it is told to, whatever it looks like: what is unchanged was left out before.

@@ -5,6 +5,8 @@ Archives are written and read here, in bundles: a connection that is lost costs 
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
@@ -29,6 +31,7 @@ _NOBODY = b"0000000\0" * 2  # owner and group: not kept
 _REST = (bytes(_NAME) + b"ustar  \0").ljust(_BLOCK - 157, b"\0")
 _CHECKSUM_OF_THE_REST = sum(_REST) + 8 * ord(" ")  # the checksum itself counts as blanks
 _LONGEST_NAME = 64 << 10
+_MOST_MAP_BLOCKS = 1 << 16  # of 21 stretches of data each, of one file
 _MOST_BLOCKS = 4096  # between two files: padding (10 KiB are usual), and what is said of the second ahead of it
 
 
@@ -40,10 +43,13 @@ class Tar:
     def __init__(self, session: Session, *, compress: bool) -> None:
         self.session = session
         self.filter = "gzip" if compress else ""
+        self._holes: bool | None = None
 
     def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
-        sent = []
+        sent: list[int] = []
         try:
+            if any(item.is_sparse for item in items):
+                self._leaves_holes_out()  # before anything else is under way, whose reply would be in its place
             for bundle in bundles(items):
                 yield from self._put(root, bundle)
                 sent.append(count_files(bundle))
@@ -53,21 +59,34 @@ class Tar:
         except Refusal as refusal:
             raise not_placed(self.session.host, refusal) from refusal
 
+    def _leaves_holes_out(self) -> bool:
+        """Whether the host's tar can make holes. Asked when there is a file with some."""
+        if self._holes is None:
+            self.session.request("holes")
+            self._holes = self.session.reply().values == "yes"
+        return self._holes
+
     def _put(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
-        headers = [header(item) for item in items]
+        extents = [_extents(item) if item.is_sparse and self._leaves_holes_out() else None for item in items]
+        headers = [header(item, found) for item, found in zip(items, extents, strict=True)]
         if self.filter:
-            with _compressed(archive(items, headers)) as file:
+            with _compressed(archive(items, headers, extents)) as file:
                 self.session.request("put", root, str(file.seek(0, os.SEEK_END)), self.filter)
                 file.seek(0)
                 while piece := file.read(PIECE):
                     self.session.send(piece)
             yield Step(bytes=sum(_content(item) for item in items))
             return
-        length = sum(map(len, headers)) + sum(_padded(_content(item)) for item in items) + len(_END)
+        contents = [
+            _content(item) if found is None else sum(length for _, length in found)
+            for item, found in zip(items, extents, strict=True)
+        ]
+        length = sum(map(len, headers)) + sum(map(_padded, contents)) + len(_END)
         self.session.request("put", root, str(length), self.filter)
-        for piece in archive(items, headers):
+        for piece in archive(items, headers, extents):
             self.session.send(piece)
             yield Step(bytes=len(piece))
+        yield Step(bytes=sum(_content(item) for item in items) - sum(contents))
 
     def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived | Changed]:
         verification = Verification(self.session, base)
@@ -119,15 +138,44 @@ class Tar:
                 raise TransferFailed(f"{host} sends {member.size} bytes as {visible(path)}, listed with {item.size}")
             digest = hashlib.sha256()
             with staging.create(item) as (descriptor, name):
-                for piece in reader.content(member.size):
+                for piece in reader.content_with_holes(member):
                     digest.update(piece)
-                    _write(descriptor, piece)
+                    if item.is_sparse and not piece.strip(b"\0"):
+                        os.lseek(descriptor, len(piece), os.SEEK_CUR)
+                    else:
+                        _write(descriptor, piece)
                     yield Step(bytes=len(piece))
+                if item.is_sparse:
+                    os.ftruncate(descriptor, member.size)
             staged[path] = name, digest.hexdigest()
 
 
-def header(item: Item) -> bytes:
-    """What stands before a file in an archive.
+Extents = Sequence[tuple[int, int]]  # offset and length of all that is no hole
+
+
+def _extents(item: Item) -> Extents | None:
+    """Where a file has data; None where that cannot be asked."""
+    found = []
+    try:
+        with open(item.source, "rb") as file:
+            at = 0
+            while at < item.size:
+                try:
+                    begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+                except OSError as error:
+                    if error.errno != errno.ENXIO:
+                        return None
+                    break  # a hole up to its end
+                at = min(os.lseek(file.fileno(), begin, os.SEEK_HOLE), item.size)
+                if at > begin:
+                    found.append((begin, at - begin))
+    except OSError:
+        return None
+    return found
+
+
+def header(item: Item, extents: Extents | None = None) -> bytes:
+    """What stands before a file in an archive; with `extents`, one whose holes are left out.
 
     Times keep their nanoseconds in a pax record (POSIX.1-2001 pax(1)), which a tar that does not know it passes over;
     long names use GNU's record, which busybox knows and the pax one it does not.
@@ -149,7 +197,32 @@ def header(item: Item) -> bytes:
         record = b"mtime=%b%d.%09d\n" % (sign, *divmod(abs(item.mtime_ns), 10**9))
         record = b"%d %b" % (len(record) + 3, record)
         before += _block(b"././@PaxHeader", 0, len(record), 0, b"x") + record.ljust(_BLOCK, b"\0")
+    if extents is not None:
+        return before + _sparse_block(name, mode, size, seconds, extents)
     return before + _block(name, mode, size, seconds, kind)
+
+
+# GNU tar, "Old GNU Format": four pairs of offset and length, a sign that more follow, the size with the holes; then
+# blocks of 21 pairs, each with such a sign behind them.
+_SPARSE_AT, _SPARSE_SIGN, _SPARSE_SIZE = 386, 482, 483
+_SPARSE_FIRST, _SPARSE_MORE = 4, 21
+
+
+def _sparse_block(name: bytes, mode: int, size: int, seconds: int, extents: Extents) -> bytes:
+    pairs = [_field(offset) + _field(length) for offset, length in (*extents, (size, 0))]
+    more = pairs[_SPARSE_FIRST:]
+    block = bytearray(_block(name, mode, sum(length for _, length in extents), seconds, b"S"))
+    first = b"".join(pairs[:_SPARSE_FIRST])
+    block[_SPARSE_AT : _SPARSE_AT + len(first)] = first
+    block[_SPARSE_SIGN] = bool(more)
+    block[_SPARSE_SIZE : _SPARSE_SIZE + 12] = _field(size)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    while more:
+        pairs, more = more[:_SPARSE_MORE], more[_SPARSE_MORE:]
+        following = b"".join(pairs).ljust(_BLOCK, b"\0")
+        block += following[: 24 * _SPARSE_MORE] + bytes((bool(more),)) + following[24 * _SPARSE_MORE + 1 :]
+    return bytes(block)
 
 
 def _block(name: bytes, mode: int, size: int, seconds: int, kind: bytes) -> bytes:
@@ -165,36 +238,40 @@ def _field(number: int) -> bytes:
     return ((1 << 95) + number if number > 0 else (1 << 96) + number).to_bytes(12, "big")
 
 
-def archive(items: Sequence[Item], headers: Sequence[bytes]) -> Iterator[bytes]:
+def archive(items: Sequence[Item], headers: Sequence[bytes], extents: Sequence[Extents | None] = ()) -> Iterator[bytes]:
     """The bytes of an archive, in large pieces. Raises TransferFailed for a file that cannot be read to its end."""
     pieces: list[bytes] = []
     waiting = 0
-    for item, head in zip(items, headers, strict=True):
+    for item, head, found in itertools.zip_longest(items, headers, extents):
         pieces.append(head)
         waiting += len(head)
         if not item.is_folder:
-            for piece in _contents(item):
+            size = 0
+            for piece in _contents(item, [(0, item.size)] if found is None else found):
                 pieces.append(piece)
                 waiting += len(piece)
+                size += len(piece)
                 if waiting >= PIECE:
                     yield b"".join(pieces)
                     pieces, waiting = [], 0
-            pieces.append(_ZEROS[: -item.size % _BLOCK])
+            pieces.append(_ZEROS[: -size % _BLOCK])
     pieces.append(_END)
     yield b"".join(pieces)
 
 
-def _contents(item: Item) -> Iterator[bytes]:
+def _contents(item: Item, extents: Extents) -> Iterator[bytes]:
     try:
         descriptor = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            left = item.size
-            while left:
-                piece = os.read(descriptor, min(left, PIECE))
-                if not piece:
-                    raise TransferFailed(f"{visible(item.source)} became shorter while it was sent", "try again")
-                left -= len(piece)
-                yield piece
+            for offset, left in extents:
+                if offset:
+                    os.lseek(descriptor, offset, os.SEEK_SET)
+                while left:
+                    piece = os.read(descriptor, min(left, PIECE))
+                    if not piece:
+                        raise TransferFailed(f"{visible(item.source)} became shorter while it was sent", "try again")
+                    left -= len(piece)
+                    yield piece
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -238,11 +315,12 @@ def _padded(size: int) -> int:
 
 
 class Member(NamedTuple):
-    """A file in an archive; with `link`, another name of one that came before."""
+    """A file in an archive; with `link`, another name of one that came before; with `extents`, of `size` with holes."""
 
     name: bytes
     size: int
     link: bytes | None
+    extents: Extents | None = None
 
 
 class Reader:
@@ -265,6 +343,7 @@ class Reader:
             size = _decimal(records[b"size"]) if b"size" in records else _number(block[124:136])
             if size < 0:
                 raise _broken(self._host)
+            extents = self._extents(block, size) if kind == b"S" else None
             self._left = _padded(size)
             if kind in (b"L", b"K", b"x", b"g"):
                 if size > _LONGEST_NAME:
@@ -281,9 +360,11 @@ class Reader:
                 target = None
                 if kind == b"1":
                     target = records.get(b"linkpath") or link or block[157:257].rstrip(b"\0")
-                elif kind not in (b"0", b"\0"):
+                elif kind not in (b"0", b"\0", b"S"):
                     raise TransferFailed(f"{self._host} sends {visible(os.fsdecode(own))}, which is not a file")
-                yield Member(own, size, target)
+                if extents is not None:
+                    size = _number(block[_SPARSE_SIZE : _SPARSE_SIZE + 12])
+                yield Member(own, size, target, extents)
                 name = link = None
                 records = {}
                 self._blocks = 0
@@ -300,15 +381,60 @@ class Reader:
             self._left -= len(piece)
             yield piece
 
+    def content_with_holes(self, member: Member) -> Iterator[bytes]:
+        """All of the present member; a hole is zeros."""
+        if member.extents is None:
+            yield from self.content(member.size)
+            return
+        at = 0
+        for offset, length in (*member.extents, (member.size, 0)):
+            while at < offset:
+                yield bytes(min(offset - at, PIECE))
+                at += min(offset - at, PIECE)
+            yield from self.content(length)
+            at += length
+
+    def _extents(self, block: bytes, size: int) -> Extents:
+        """Where a member with holes has its `size` bytes of data. Raises TransferFailed where that cannot be."""
+        pairs = block[_SPARSE_AT : _SPARSE_AT + 24 * _SPARSE_FIRST]
+        follows = block[_SPARSE_SIGN]
+        real_size = _number(block[_SPARSE_SIZE : _SPARSE_SIZE + 12])
+        extents: list[tuple[int, int]] = []
+        at = blocks = 0
+        while real_size >= 0:
+            for start in range(0, len(pairs), 24):
+                offset, length = _number(pairs[start : start + 12]), _number(pairs[start + 12 : start + 24])
+                if length == 0:
+                    continue  # its end, or an unused pair
+                if not at <= offset <= offset + length <= real_size or length < 0:
+                    raise _broken(self._host)
+                extents.append((offset, length))
+                at = offset + length
+            if not follows:
+                break
+            following = self._whole_block()
+            blocks += 1
+            if not following or blocks > _MOST_MAP_BLOCKS:
+                raise _broken(self._host)
+            pairs, follows = following[: 24 * _SPARSE_MORE], following[24 * _SPARSE_MORE]
+        if real_size < 0 or sum(length for _, length in extents) != size:
+            raise _broken(self._host)
+        return extents
+
+    def _whole_block(self) -> bytes:
+        """Empty at the end of the stream."""
+        block = self._take(_BLOCK)
+        while 0 < len(block) < _BLOCK:
+            more = self._take(_BLOCK - len(block))
+            if not more:
+                raise _broken(self._host)
+            block += more
+        return block
+
     def _header(self) -> bytes:
         """The next block that is no padding; empty at the end of the stream."""
         while True:
-            block = self._take(_BLOCK)
-            while 0 < len(block) < _BLOCK:
-                more = self._take(_BLOCK - len(block))
-                if not more:
-                    raise _broken(self._host)
-                block += more
+            block = self._whole_block()
             if not block:
                 return b""
             self._blocks += 1

@@ -243,6 +243,53 @@ def test_links_to_what_goes_along_stay_links(
     assert not leftovers(mover.home, tmp_path)
 
 
+def sparse(path: Path, size: int = 200_000_000) -> None:
+    """A file with data at some places, its last byte among them, and holes between."""
+    with open(path, "wb") as file:
+        for place in (0, *range(3_000_000, size, size // 40), size - 4096):
+            file.seek(place)
+            file.write(os.urandom(4096))
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
+def test_holes_of_sparse_files_stay_holes(
+    sandbox: Sandbox, relay: Relay, mover: Mover, here: Path, tmp_path: Path, engine: str, compress: bool
+) -> None:
+    if engine == "scp":
+        pytest.skip("scp knows no holes")
+    sparse(here / "disk.img")
+    with open(here / "hole", "wb") as file:
+        file.truncate(50_000_000)
+    grow(here, "plain", size=3_000_000)
+    os.chmod(here / "disk.img", 0o640)
+    mover.upload(here, "*", engine=engine, compress=compress)
+    assert relay.carried(Direction.TO_TARGET) < 6_000_000
+    assert mover.upload(here, "*", engine=engine).unchanged == 3
+    mover.download(tmp_path / "home", "*", engine=engine, compress=compress)
+    assert relay.carried(Direction.TO_CLIENT) < 6_000_000
+    assert contents(mover.there) == contents(tmp_path / "home") == contents(here)
+    for folder in (mover.there, tmp_path / "home"):
+        assert sum((folder / name).stat().st_blocks * 512 for name in ("disk.img", "hole")) < 3_000_000
+        assert (folder / "disk.img").stat().st_mode & 0o777 == 0o640
+    assert not leftovers(mover.home, tmp_path)
+
+
+@pytest.mark.usefixtures("mounts")
+def test_a_sparse_file_larger_than_the_disk_fits(mover: Mover, here: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for place in (mover.there, home):
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", place], check=True)
+    try:
+        sparse(here / "disk.img", 50_000_000)
+        mover.upload(here, "disk.img")
+        mover.download(home, "disk.img")
+        assert contents(home) == contents(here)
+    finally:
+        for place in (mover.there, home):
+            subprocess.run(["umount", "--lazy", place], check=True)
+
+
 def test_links_are_resolved_by_the_sender(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(tmp_path, "elsewhere/epoch7")
     (here / "best").symlink_to("../elsewhere/epoch7")

@@ -111,7 +111,7 @@ SENDS_LIES = 'case $* in *chf*) cat "$lies" ;; *) exec "$real" "$@" ;; esac'
         ("not a file", [member("./a", tarfile.DIRTYPE)]),
         ("not a file", [member("./a", tarfile.FIFOTYPE)]),
         ("not a file", [member("./a", tarfile.BLKTYPE)]),
-        ("not a file", [member("./a", tarfile.GNUTYPE_SPARSE)]),
+        ("did not arrive as it is", [member("./a", tarfile.GNUTYPE_SPARSE)]),
         ("did not send", [member("./a", tarfile.LNKTYPE, "/etc/passwd")]),
         ("did not send", [member("./a", tarfile.LNKTYPE, "../evil")]),
         ("\\x1b]0;evil", [member("./\x1b]0;evil\x07\n")]),
@@ -126,6 +126,49 @@ def test_a_tar_that_lies(liar: Liar, said: str, members: list[tuple[tarfile.TarI
     liar.lies.write_bytes(archived(*members))
     liar.lie("tar", SENDS_LIES)
     assert said in liar.refused("tar")
+
+
+def sparse(pairs: list[tuple[int, int]], size: int, data: bytes, *, follows: int = 0, tail: bytes = b"") -> bytes:
+    """A member ./a of `size` with holes (GNU tar, "Old GNU Format"), whose data stand at these offsets."""
+    info, _ = member("./a", tarfile.GNUTYPE_SPARSE)
+    info.size = len(data)
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[386:482] = b"".join(b"%011o\0%011o\0" % pair for pair in pairs).ljust(96, b"\0")
+    block[482:495] = bytes((follows,)) + b"%011o\0" % size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + tail + data.ljust(-(-len(data) // 512) * 512, b"\0") + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    ("lies", "then"),
+    [
+        (sparse([(2000, 4)], 2000, b"evil"), ""),
+        (sparse([(100, 4), (50, 4)], 3000, b"evilevil"), ""),
+        (sparse([(0, 4), (2, 4)], 3000, b"evilevil"), ""),
+        (sparse([(0, 400)], 3000, b"evil"), ""),
+        (sparse([(8**11 - 1, 8**11 - 1)], 8**11 - 1, b"evil"), ""),
+        (sparse([(0, 4)], 3000, b"evil", follows=1)[:512], ""),
+        (
+            sparse([], 3000, b"", follows=1),
+            '"$python" -c \'import sys\nwhile 1: sys.stdout.buffer.write(bytes(504)+b"\\x01"*8)\'',
+        ),
+    ],
+    ids=["beyond its end", "backwards", "twice", "less data", "far", "cut", "endless"],
+)
+def test_a_tar_with_holes_that_lies(liar: Liar, lies: bytes, then: str) -> None:
+    liar.lies.write_bytes(lies)
+    liar.lie(
+        "tar",
+        f'case $* in *chf*) head -c 512 "$lies"; {then or ":"}; tail -c +513 "$lies" ;; *) exec "$real" "$@" ;; esac',
+    )
+    assert "an archive that cannot be read" in liar.refused("tar")
+
+
+def test_a_tar_of_one_large_hole_is_no_larger_than_was_listed(liar: Liar) -> None:
+    liar.lies.write_bytes(sparse([], 1 << 30, b""))
+    liar.lie("tar", SENDS_LIES)
+    assert "sends 1073741824 bytes as a, listed with 3000" in liar.refused("tar")
 
 
 def test_a_tar_that_tells_the_truth_is_believed(liar: Liar) -> None:

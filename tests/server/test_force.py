@@ -53,6 +53,8 @@ def scramble(sshrun: Sshrun, host: HostSide, sandbox: Sandbox, folder: Path, rou
         (spec.parent / "data").mkdir()
         for number in range(5):
             (spec.parent / "data" / str(number)).write_bytes(os.urandom(size // 5))
+    ledger = sandbox.home / "ledger"
+    ledger.touch()
     for number in range(rounds):
         chance = random.Random(number)
         clients = []
@@ -71,7 +73,7 @@ def scramble(sshrun: Sshrun, host: HostSide, sandbox: Sandbox, folder: Path, rou
             ends = {-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM} if client in killed else set()
             assert finished.status in {0, 75} | ends, (number, finished)
         eventually(lambda: not leftovers(sandbox.home))
-        began = Counter((sandbox.home / "ledger").read_text().split())
+        began = Counter(ledger.read_text().split())
         assert not [job for job, times in began.items() if times > 1], number
         eventually(lambda: sum(bool(host.processes(job)) for job in host.ids()) <= 1)
     assert sshrun("--force", "--", "true").status == 0

@@ -221,6 +221,23 @@ def test_the_sender_resolves_links(host, session: Session, here: Path, tmp_path:
     assert "host: nothing is a link to nothing: left out" in warnings
 
 
+def test_holes_stay_holes_as_far_as_the_hosts_tar_knows_any(
+    host, shell: str, session: Session, here: Path, tmp_path: Path
+) -> None:
+    """busybox's tar knows none: then zeros travel, and the holes are made anew here."""
+    with open(here / "disk.img", "wb") as file:
+        for place in range(0, 20_000_000, 700_000):  # more stretches of data than a header has room for
+            file.seek(place)
+            file.write(b"x" * 5000)
+        file.truncate(30_000_001)
+    upload(session, here, "disk.img")
+    download(session, tmp_path / "back", "disk.img")
+    assert contents(tmp_path / "back") == contents(host.home / "work") == contents(here)
+    assert (tmp_path / "back" / "disk.img").stat().st_blocks * 512 < 9_000_000
+    if shell != "busybox":
+        assert (host.home / "work" / "disk.img").stat().st_blocks * 512 < 1_000_000
+
+
 RUNS = {"latest": "run2", "run2/up": "..", "run2/best": "ckpt/7", "run2/ckpt/last": "7", "empty link": "empty"}
 
 
