@@ -21,6 +21,7 @@ from sshrun.transfer.listing import name_list
 from sshrun.transfer.staging import Staging
 
 PIECE = 256 << 10
+_STRETCH = 32 << 10
 
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)
@@ -140,8 +141,8 @@ class Tar:
             with staging.create(item) as (descriptor, name):
                 for piece in reader.content_with_holes(member):
                     digest.update(piece)
-                    if item.is_sparse and not piece.strip(b"\0"):
-                        os.lseek(descriptor, len(piece), os.SEEK_CUR)
+                    if item.is_sparse:
+                        _write_with_holes(descriptor, piece)
                     else:
                         _write(descriptor, piece)
                     yield Step(bytes=len(piece))
@@ -508,3 +509,13 @@ def _copied(staging: Staging, name: str, item: Item) -> str:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _write_with_holes(descriptor: int, data: bytes) -> None:
+    """Writes, and leaves out what is nothing but zeros."""
+    for start in range(0, len(data), _STRETCH):
+        stretch = data[start : start + _STRETCH]
+        if stretch.strip(b"\0"):
+            _write(descriptor, stretch)
+        else:
+            os.lseek(descriptor, len(stretch), os.SEEK_CUR)
