@@ -141,9 +141,8 @@ def test_a_tree_without_end_holds_no_start_up_for_long(host, tmp_path: Path) -> 
     work = host.home / "work"
     write(work / "d/a")
     write(work / "b")
-    find = host.tools / "find"
-    applet = find.readlink() if find.is_symlink() else None
-    find.unlink(missing_ok=True)
+    applet = (host.tools / "find").readlink() if (host.tools / "find").is_symlink() else None
+    find = host.vacant("find")
     find.write_text(f"#!{host.tools}/sh\nexec sleep {host.mark}\n")
     find.chmod(0o755)
     patterns = [parse_download(text) for text in ("d", "d/*", "b")]

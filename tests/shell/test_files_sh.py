@@ -661,6 +661,7 @@ def speak_german(host) -> None:
 
 def fake(host, name: str, script: str) -> None:
     """Puts a program before the host's own; `$real` is that one."""
+    host.needs_path()
     folder = host.home / "fake"
     folder.mkdir(exist_ok=True)
     real = next(
@@ -673,6 +674,7 @@ def fake(host, name: str, script: str) -> None:
 
 def without(host, *names: str) -> Path:
     """A folder with all the host's programs but some."""
+    host.needs_path()
     folder = host.home / "programs"
     folder.mkdir()
     for place in host.path.split(":"):

@@ -331,8 +331,7 @@ def test_exit_code_is_recorded_though_a_stop_took_the_supervisors_programs_for_t
     """Between the end of the command and the end of the supervisor, a stop may find "date" and "mv", and end them."""
     for name in ("date", "mv"):
         real = f"{shutil.which('busybox')} {name}" if host.shell == "busybox" else shutil.which(name)
-        program = host.tools / name
-        program.unlink(missing_ok=True)
+        program = host.vacant(name)
         marks = {"date": '[ -e "started" ]', "mv": '[ "$1" = rc.pending ]'}
         program.write_text(
             f"#!{host.tools}/sh\nif {marks[name]} && [ ! -e killed.{name} ]; then\n"

@@ -20,8 +20,7 @@ def without_proc(host, mounts, tmp_path) -> Path:
 
 
 def test_ps_stands_in_for_proc(host, without_proc, tmp_path, until) -> None:
-    ps = host.tools / "ps"
-    ps.unlink(missing_ok=True)
+    ps = host.vacant("ps")
     show = f'mount --bind {tmp_path}/proc /proc && exec /usr/bin/ps "$@"'
     ps.write_text(f"#!/bin/sh\nexec /usr/bin/unshare --mount /bin/sh -c '{show}' ps \"$@\"\n")
     ps.chmod(0o755)

@@ -131,9 +131,8 @@ def test_identity_of_another_machine_is_not_judged_by_ours(host, until) -> None:
 
 def test_stop_ends_a_job_whose_supervisor_stood_before_its_command(host, until) -> None:
     """Between two of its programs the supervisor has no process that could be found."""
-    program = host.tools / "rm"
+    program = host.vacant("rm")
     real = f"{shutil.which('busybox')} rm" if host.shell == "busybox" else shutil.which("rm")
-    program.unlink(missing_ok=True)
     program.write_text(
         f'#!{host.tools}/sh\nif [ "$2" = "id.$PPID" ] && [ -e id ]; then kill -STOP "$PPID"; fi\nexec {real} "$@"\n'
     )
