@@ -74,10 +74,8 @@ def test_resume(host: Host, sshrun: Sshrun, tmp_path: Path) -> None:
     running.process.kill()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for name in ("my_model.py", "my_model.sh"):
-        (elsewhere / name).write_bytes((tmp_path / name).read_bytes())
     go(host)
-    ended = sshrun("--resume", "train", "my_model", cwd=elsewhere)
+    ended = sshrun("--resume", cwd=elsewhere)
     assert ended.status == 7, ended.stderr
     assert (elsewhere / "my_model.zip").read_text() == "trained\n"
     (copy,) = Path(os.environ["HOME"]).glob(".sshrun/jobs/*/log")
