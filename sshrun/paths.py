@@ -452,7 +452,10 @@ class LocalTree:
             entry = _entry(os.stat(full))
         except OSError:
             return Entry(0) if os.path.lexists(full) else None
-        return self._noted(path, entry._replace(link=os.path.islink(full)))
+        entry = entry._replace(link=os.path.islink(full))
+        if entry.is_folder:
+            self.folders[path] = entry
+        return entry
 
     def entries(self, path: str, *, deep: bool) -> Iterator[tuple[str, Entry]]:  # noqa: ARG002 # one look is as good
         try:
@@ -470,15 +473,12 @@ class LocalTree:
                 entry = Entry(0)
             if one.is_symlink():
                 entry = entry._replace(link=True)
-            yield one.name, self._noted(_join(path, one.name), entry)
+            if entry.is_folder:
+                self.folders[_join(path, one.name)] = entry
+            yield one.name, entry
 
     def is_old(self, path: str, entry: Entry) -> bool:  # noqa: ARG002
         return False  # what is sent is no result
-
-    def _noted(self, path: str, entry: Entry) -> Entry:
-        if entry.is_folder:
-            self.folders[path] = entry
-        return entry
 
 
 def _entry(status: os.stat_result) -> Entry:
