@@ -158,7 +158,8 @@ def select_local(patterns: Sequence[Pattern], folder: str | os.PathLike[str]) ->
 
 def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tree]) -> Selection:
     """What patterns name, each in its tree, which the items call by its base."""
-    seen: list[Seen] = []
+    items: list[Item] = []
+    entries: list[Entry] = []  # of the items
     warnings: list[str] = []
     unmatched = []
     old = []
@@ -166,23 +167,29 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
     for pattern, base, tree in zip(patterns, bases, trees, strict=True):
         if pattern.excludes:
             exclusion = _Exclusion(pattern, base)
-            taken = tuple(item for item, _ in seen if exclusion.covers(item))
+            taken = tuple(item for item in items if exclusion.covers(item))
             excluded.append((exclusion, taken))
             if taken:
-                seen = [one for one in seen if not exclusion.covers(one.item)]
+                left = [number for number, item in enumerate(items) if not exclusion.covers(item)]
+                items, entries = [items[number] for number in left], [entries[number] for number in left]
             continue
         found = _Found(pattern, base, tree)
         warnings += found.warnings
-        seen += found.seen
+        items += found.items
+        entries += found.entries
         if found.old:
             old.append((pattern, tuple(found.old)))
         if not found.matched:
             unmatched.append(pattern)
-    items = [item for item, _ in seen]
+    linked = any(entry.link for entry in entries) or any(one.link for tree in trees for one in tree.folders.values())
+    latest = (
+        {(item.root, item.name): Seen(item, entry) for item, entry in zip(items, entries, strict=True)}
+        if linked
+        else {}
+    )
     if len(patterns) > 1:  # one pattern means no target twice
         items = one_for_each(items)
-    if any(entry.link for _, entry in seen) or any(folder.link for tree in trees for folder in tree.folders.values()):
-        latest = {(one.item.root, one.item.name): one for one in seen}
+    if linked:
         folders = [folder for group in zip(patterns, bases, trees, strict=True) for folder in _folders(*group)]
         items = kept([latest[item.root, item.name] for item in items], folders)
     for exclusion, taken in excluded:
@@ -199,31 +206,36 @@ def select(patterns: Sequence[Pattern], bases: Sequence[str], trees: Sequence[Tr
 
 
 class _Found:
-    """What one pattern finds."""
+    """What one pattern finds: items, what each of them is, and what is no result."""
 
     def __init__(self, pattern: Pattern, base: str, tree: Tree) -> None:
+        self.items: list[Item] = []
+        self.entries: list[Entry] = []
         self.warnings: list[str] = []
         self.old: list[str] = []
-        found: list[tuple[str, Entry]] = []
+        self.matched = False
         for path, entry in find(tree, pattern):
             if not entry.mode:
                 self.warnings.append(f"{visible(path)} is a link to nothing: left out")
             elif not (entry.is_file or entry.is_folder):
                 self.warnings.append(f"{visible(path)} is neither a file nor a folder: left out")
             elif not tree.is_old(path, entry):
-                found.append((path, entry))
+                self.matched = self.matched or not entry.loop
+                item = _item(pattern, base, path, entry)
+                if item.name:
+                    self.items.append(item)
+                    self.entries.append(entry)
             elif not entry.is_folder:
                 self.old.append(os.path.join(pattern.base, path).removeprefix("./"))
         self.warnings += tree.warnings
-        if self.old and all(entry.is_folder for _, entry in found):
-            found = []  # somebody was in these folders, and left no file
-        self.matched = any(not entry.loop for _, entry in found)
-        self.seen = [one for path, entry in found if (one := _seen(pattern, base, path, entry)).item.name]
+        if self.old and all(entry.is_folder for entry in self.entries):
+            # Somebody was in these folders, and left no file.
+            self.items, self.entries, self.matched = [], [], False
 
 
-def _seen(pattern: Pattern, base: str, path: str, entry: Entry) -> Seen:
+def _item(pattern: Pattern, base: str, path: str, entry: Entry) -> Item:
     root, name = pattern.place(path)
-    return Seen(Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode, disk=entry.disk), entry)
+    return Item(base, path, root, name, entry.size, entry.mtime_ns, entry.mode, disk=entry.disk)
 
 
 def _folders(pattern: Pattern, base: str, tree: Tree) -> Iterator[Seen]:
@@ -231,7 +243,7 @@ def _folders(pattern: Pattern, base: str, tree: Tree) -> Iterator[Seen]:
     for path, entry in tree.folders.items():
         beneath = pattern.wildcard or not pattern.path or path == pattern.path or path.startswith(pattern.path + "/")
         if beneath and not pattern.excludes:
-            yield _seen(pattern, base, path, entry)
+            yield Seen(_item(pattern, base, path, entry), entry)
 
 
 class _Exclusion:
