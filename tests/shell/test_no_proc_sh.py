@@ -29,7 +29,7 @@ def test_ps_stands_in_for_proc(host, without_proc, tmp_path, until) -> None:
     assert (ended.log, ended.state, ended.code) == (b"ran\n", "finished", "3")
     host.release(session, job)
     session, job = host.begin(["sleep", host.mark], session=host.session(login_shell=str(without_proc)))
-    assert host.look(session, job)[1] == "running"
+    until(lambda: host.look(session, job)[1] == "running")
     session.request("stop", job)
     assert [reply.word for reply in session.replies("stopped")][-1] == "stopped"
     assert host.look(session, job)[1] == "finished"
