@@ -17,7 +17,7 @@ from moving import leftovers
 from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
 
-ROUNDS = int(os.environ.get("SSHRUN_TEST_ROUNDS", "40"))
+ROUNDS = int(os.environ.get("SSHRUN_TEST_ROUNDS", "20"))
 
 
 @pytest.fixture
