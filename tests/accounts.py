@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -65,15 +65,15 @@ class Accounts:
 
 
 def _change(*argv: str, typed: str = "") -> None:
-    """Runs a program that changes /etc/passwd; each fails at once while another one does."""
-    deadline = time.monotonic() + 20
-    while True:
+    """Runs a program that changes /etc/passwd, one at a time.
+
+    Each of them gives up at once where another one is at work, and may have done half of its own by then.
+    """
+    with open(Path(tempfile.gettempdir(), "sshrun-accounts.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         ended = subprocess.run(argv, capture_output=True, text=True, input=typed)
-        if ended.returncode == 0:
-            return
-        if "lock" not in ended.stderr or time.monotonic() > deadline:
-            raise RuntimeError(f"{argv}: {ended.stderr}")
-        time.sleep(0.1)
+    if ended.returncode != 0:
+        raise RuntimeError(f"{argv}: {ended.stderr}")
 
 
 def _remove(name: str) -> None:

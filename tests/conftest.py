@@ -46,6 +46,8 @@ def private_files() -> dict[Path, int]:
 TOGETHER = ("tests/docker", "tests/server/settings")
 
 
+# Before xdist's own, which reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for folder in TOGETHER:

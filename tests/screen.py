@@ -57,6 +57,17 @@ class Screen:
             if not self._read(deadline):
                 pytest.fail(f"{text!r} never came: {self.text!r}")
 
+    def counted(self, what: str) -> int:
+        """The most seconds that a line has counted behind these words; 0 where there was none."""
+        return max(map(int, re.findall(re.escape(what) + r", (\d+) s", self.text)), default=0)
+
+    def wait_for_count(self, what: str, least: int) -> None:
+        """Waits for a line that counts seconds; on a busy machine it may pass over some."""
+        deadline = time.monotonic() + 30
+        while self.counted(what) < least:
+            if not self._read(deadline):
+                pytest.fail(f"{what!r} never counted to {least}: {self.text!r}")
+
     def watch(self, seconds: float) -> None:
         """Looks at it for so long."""
         deadline = time.monotonic() + seconds

@@ -9,7 +9,7 @@ import errno
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 from sshrun.errors import TransferFailed
 from sshrun.paths import Item
@@ -22,6 +22,7 @@ from sshrun.transfer.staging import Staging
 
 PIECE = 256 << 10
 _STRETCH = 32 << 10
+_PAGE = 4 << 10  # the smallest hole that the usual file systems make
 
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)
@@ -170,8 +171,27 @@ def _extents(item: Item) -> Extents | None:
                 at = min(os.lseek(file.fileno(), begin, os.SEEK_HOLE), item.size)
                 if at > begin:
                     found.append((begin, at - begin))
+            if found == [(0, item.size)]:
+                # It has holes; a file system that knows nothing of them says this of every file (lseek(2)).
+                return _extents_by_content(file)
     except OSError:
         return None
+    return found
+
+
+def _extents_by_content(file: BinaryIO) -> Extents:
+    """Where a file is more than zeros, as GNU tar looks for it with --hole-detection=raw."""
+    found: list[tuple[int, int]] = []
+    at = file.seek(0)
+    while piece := file.read(PIECE):
+        ends = at + len(piece)
+        for start in range(at, ends, _PAGE):
+            page = piece[start - at : start - at + _PAGE]
+            if not page.strip(b"\0"):
+                continue
+            begin = found.pop()[0] if found and sum(found[-1]) == start else start
+            found.append((begin, start + len(page) - begin))
+        at = ends
     return found
 
 

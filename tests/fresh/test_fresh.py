@@ -18,6 +18,14 @@ pytestmark = [pytest.mark.long, pytest.mark.docker]
 PROJECT = Path(__file__).parents[2]
 MINUTES = 60
 
+# Everything has to be set up for these, and they are what another file system, process 1 and account database could
+# change. The whole of the tests runs on the machine that runs this one.
+DIFFERS = (
+    "tests/unit tests/shell/test_files_sh.py tests/shell/test_follow_sh.py tests/shell/test_stop_sh.py "
+    "tests/server/test_files.py tests/server/test_run.py tests/server/test_doctor_login.py "
+    "tests/server/test_login_answers.py"
+)
+
 Completed = subprocess.CompletedProcess[str]
 
 
@@ -109,7 +117,7 @@ def test_root_types_make_demo_and_make_test_and_then_an_ordinary_user_does(
     machine.clone_into("/root")
     output = machine.must("cd sshrun && make demo")
     assert_demo_brought_results_home(machine, output, home="/root", user="root")
-    assert " passed" in machine.must("cd sshrun && make test", timeout=20 * MINUTES)
+    assert " passed" in machine.must(f"cd sshrun && make test PYTEST='{DIFFERS}'", timeout=10 * MINUTES)
     assert machine.type("test -e /usr/sbin/policy-rc.d").returncode != 0, "the policy outlived the installation"
     assert "sshd" not in machine.must("ps -e -o comm="), "installing a package, or a test, left an sshd behind"
 

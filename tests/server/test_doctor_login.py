@@ -167,8 +167,7 @@ def joe() -> Iterator[Account]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("only root can make an account with a password")
     with Accounts("joe") as accounts:
         (account,) = accounts.all
-        word = subprocess.run(["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True).stdout
-        subprocess.run(["usermod", "--password", word.strip(), account.name], check=True)
+        account.set_password(PASSWORD)
         yield account
 
 

@@ -38,7 +38,7 @@ def test_startup_commands_are_told_while_they_are_silent(sshrun: Sshrun, tmp_pat
     startup = [f"{UNTIL % 'one'}; echo one", f"HF_TOKEN=hf_secret; {UNTIL % 'two'}; printf two"]
     write_spec(tmp_path, f"echo hello; {UNTIL % 'end'}; echo bye", startup_cmds=startup)
     screen = Screen(tmp_path, *sshrun.options, "train", "my_model")
-    screen.wait_for(f"{ERASE}sshrun: startup command 1 of 2: {UNTIL % 'one'}; ec…, 2 s")
+    screen.wait_for_count(f"{ERASE}sshrun: startup command 1 of 2: {UNTIL % 'one'}; ec…", 2)
     gate("one")
     screen.wait_for(f"{ERASE}one\r\n")
     screen.wait_for(f"{ERASE}sshrun: startup command 2 of 2: HF_TOKEN=… until [ -e two ]")
@@ -97,7 +97,7 @@ def test_who_attaches_hears_at_once_what_the_job_is_at(sshrun: Sshrun, tmp_path:
     assert sshrun("--no-wait", "train", "my_model").status == 0
     screens = [Screen(tmp_path, *sshrun.options, *verb) for verb in (["logs", "-f"], ["--resume", "train", "my_model"])]
     for screen in screens:
-        screen.wait_for(f"startup command 1 of 1: {UNTIL % 'go'}, 1 s")
+        screen.wait_for_count(f"startup command 1 of 1: {UNTIL % 'go'}", 1)
     gate("go")
     for screen in screens:
         assert screen.status() == 0
@@ -129,7 +129,7 @@ def test_what_comes_before_the_login_is_told(
     settings = home / ".sshrun" / "user_settings.yaml"
     settings.write_text(f"ssh:\n  config_path: {json.dumps(str(config))}\n")
     screen = Screen(tmp_path, *sshrun.options, "--import-spec", "train", "slow")
-    screen.wait_for(f"{ERASE}sshrun: reading the settings, and which files go along, 2 s")
+    screen.wait_for_count(f"{ERASE}sshrun: reading the settings, and which files go along", 2)
     gate("read")
     screen.wait_for("sshrun: connecting to sandbox\r\n")
     gate("matched")
@@ -179,7 +179,7 @@ def test_a_host_that_is_slow_to_answer(sshrun: Sshrun, start_sandbox: StartSandb
     settings.write_text(f"ssh:\n  config_path: {json.dumps(str(slow.config))}\n")
     screen = Screen(tmp_path, "-h", slow.host, "--", "echo", "hello")
     assert screen.status() == 0
-    assert f"{ERASE}sshrun: waiting for sandbox to answer, 2 s" in screen.text
+    assert screen.counted(f"{ERASE}sshrun: waiting for sandbox to answer") >= 2
     assert "hello" in screen.lines
     assert not screen.silences(SILENT)
 
@@ -191,7 +191,7 @@ def test_stopping_counts_the_seconds(sshrun: Sshrun, tmp_path: Path, gate: Open)
     screen = Screen(tmp_path, *sshrun.options, "--", "sh", "-c", STUBBORN)
     screen.wait_for("up\r\n")
     screen.type("\x03")
-    screen.wait_for("sshrun: waiting for the job to end, 2 s")
+    screen.wait_for_count("sshrun: waiting for the job to end", 2)
     gate("go")
     assert screen.status() == 130
     assert "half" in [line.removeprefix("^C") for line in screen.lines]
@@ -203,7 +203,7 @@ def test_others_that_wait_for_the_end_of_a_job(sshrun: Sshrun, tmp_path: Path, g
     running = sshrun.start("--", "sh", "-c", STUBBORN)
     running.wait_until(lambda run: b"up\n" in run.stdout)
     screen = Screen(tmp_path, *sshrun.options, *how)
-    screen.wait_for("waiting for the job to end, 2 s" if how == ["stop"] else "discard the job that is there, 2 s")
+    screen.wait_for_count("waiting for the job to end" if how == ["stop"] else "discard the job that is there", 2)
     gate("go")
     assert screen.status() == 0
     assert not screen.silences(SILENT)
@@ -215,7 +215,7 @@ def test_a_lost_connection_is_waited_for_in_words(sshrun: Sshrun, relay: Relay, 
     screen.wait_for("up\r\n")
     relay.refuse()
     relay.cut()
-    screen.wait_for("sshrun: trying to reach sandbox again, 3 s")
+    screen.wait_for_count("sshrun: trying to reach sandbox again", 3)
     relay.restore()
     screen.wait_for("connected to sandbox again")
     assert not screen.silences(SILENT)
@@ -226,7 +226,7 @@ def test_a_lost_connection_is_waited_for_in_words(sshrun: Sshrun, relay: Relay, 
 def test_shutdown_commands_are_waited_for_in_words(sshrun: Sshrun, tmp_path: Path, gate: Open) -> None:
     write_spec(tmp_path, "true", shutdown_cmds=[UNTIL % "go"])
     screen = Screen(tmp_path, *sshrun.options, "train", "my_model")
-    screen.wait_for("waiting for the shutdown command to end, 2 s")
+    screen.wait_for_count("waiting for the shutdown command to end", 2)
     gate("go")
     assert screen.status() == 0
     assert not screen.silences(SILENT)
@@ -253,6 +253,6 @@ def test_an_environment_is_made_in_words(sshrun: Sshrun, tmp_path: Path) -> None
         screen = Screen(tmp_path, *sshrun.options, "train", "my_model")
         assert screen.status(120) == 0
     assert "up" in screen.lines
-    assert "sshrun: making the virtual environment, 1 s" in screen.text
+    assert screen.counted("sshrun: making the virtual environment") >= 1
     assert "sshrun: installing 1 package" in screen.text
     assert not screen.silences(SILENT)
