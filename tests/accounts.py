@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 MARK = "made for the tests of sshrun"
+_numbers = itertools.count()
 
 
 class Account(NamedTuple):
@@ -47,8 +49,10 @@ class Accounts:
         # Neither pytest's folders nor root's home let another account through.
         self.folder = Path(tempfile.mkdtemp(prefix="sshrun-accounts-", dir=beneath))
         self.folder.chmod(0o755)
-        # With our process id: others may run these tests on this machine at the same time.
-        self.all = tuple(Account(f"{name}-{os.getpid()}", self.folder / name) for name in names)
+        # With our process id: others may run these tests on this machine at the same time. And with a number: so may
+        # several parts of one process.
+        number = next(_numbers)
+        self.all = tuple(Account(f"{name}-{os.getpid()}-{number}", self.folder / name) for name in names)
 
     def __enter__(self) -> Self:
         for account in self.all:
@@ -89,7 +93,6 @@ def _remove(name: str) -> None:
 def _remove_left_behind() -> None:
     """Those of a run that was killed."""
     for entry in pwd.getpwall():
-        process = entry.pw_name.rpartition("-")[2]
-        if entry.pw_gecos == MARK and process.isdecimal() and not os.path.exists(f"/proc/{process}"):
+        if entry.pw_gecos == MARK and not os.path.exists(f"/proc/{entry.pw_name.split('-')[1]}"):
             _remove(entry.pw_name)
             shutil.rmtree(os.path.dirname(entry.pw_dir), ignore_errors=True)
