@@ -12,8 +12,6 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
   follow_size=$(log_size "$follow_folder")
   [ "$follow_size" -ge "$2" ] || refuse truncated "$follow_size"
   reply log "$2"
-  cat <&7 >/dev/null 2>&1 & # ends when the supervisor does
-  follow_job=$!
   exec 9<&0
   follow_watch=
   case $1 in
@@ -23,6 +21,9 @@ serve_follow() { # ID OFFSET ARCHIVE BYTES: the name of an archive that comes al
     follow_watch=$!
   } ;;
   esac
+  # Only now, and nothing is written before the reader is there to end it: to write to a client that is gone ends this.
+  cat <&7 >/dev/null 2>&1 5<&- 9<&- & # ends when the supervisor does
+  follow_job=$!
   if is_gnu tail; then
     # It looks at the process every 50 ms, and whenever one of its files is written to: "wake", which stays empty, is
     # for that (truncating it counts: inotify(7)).

@@ -275,7 +275,6 @@ EFFECTS = {
     "ctypes.CDLL(None).system(b'true')": "ctypes.dlsym",
     "logging.basicConfig(filename=canary)": "open",
     "os.kill(os.getppid(), 0)": "os.kill",
-    "__import__('ensurepip').bootstrap()": "",
     "__import__('venv').create(canary)": "",
 }
 
