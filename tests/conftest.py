@@ -43,7 +43,7 @@ def private_files() -> dict[Path, int]:
 
 
 # What tests of one folder share is made once, by the one worker that runs them all.
-TOGETHER = ("tests/docker", "tests/server/settings")
+TOGETHER = ("tests/docker", "tests/fresh", "tests/server/settings")
 
 
 # Before xdist's own, which reads the marks.

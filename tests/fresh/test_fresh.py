@@ -52,7 +52,7 @@ class Machine:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def type(self, command: str, *, user: str = "root", timeout: float = 5 * MINUTES) -> Completed:
+    def type(self, command: str, *, user: str = "root", timeout: float = 15 * MINUTES) -> Completed:
         return subprocess.run(
             ["docker", "exec", self.name, "su", "-", user, "-c", command],
             stdout=subprocess.PIPE,
@@ -61,7 +61,7 @@ class Machine:
             timeout=timeout,
         )
 
-    def must(self, command: str, *, user: str = "root", timeout: float = 5 * MINUTES) -> str:
+    def must(self, command: str, *, user: str = "root", timeout: float = 15 * MINUTES) -> str:
         done = self.type(command, user=user, timeout=timeout)
         assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}"
         return done.stdout
@@ -117,7 +117,7 @@ def test_root_types_make_demo_and_make_test_and_then_an_ordinary_user_does(
     machine.clone_into("/root")
     output = machine.must("cd sshrun && make demo")
     assert_demo_brought_results_home(machine, output, home="/root", user="root")
-    assert " passed" in machine.must(f"cd sshrun && make test PYTEST='{DIFFERS}'", timeout=10 * MINUTES)
+    assert " passed" in machine.must(f"cd sshrun && make test PYTEST='{DIFFERS}'", timeout=30 * MINUTES)
     assert machine.type("test -e /usr/sbin/policy-rc.d").returncode != 0, "the policy outlived the installation"
     assert "sshd" not in machine.must("ps -e -o comm="), "installing a package, or a test, left an sshd behind"
 
@@ -128,7 +128,7 @@ def test_root_types_make_demo_and_make_test_and_then_an_ordinary_user_does(
     assert_demo_brought_results_home(machine, output, home="/home/ada", user="ada")
     # What differs for an ordinary user is the setting up, and files that may not be read or written.
     tests = "PYTEST='tests/unit tests/server/test_files.py'"
-    assert " passed" in machine.must(f"cd sshrun && make test {tests}", user="ada", timeout=10 * MINUTES)
+    assert " passed" in machine.must(f"cd sshrun && make test {tests}", user="ada", timeout=30 * MINUTES)
 
 
 def test_an_ordinary_user_without_the_packages_is_told_what_to_type(bare_debian: Callable[[], Machine]) -> None:

@@ -75,7 +75,8 @@ def test_a_working_directory_that_cannot_be_made_leaves_no_job(
     assert sshrun("--", "true").status == 0
 
 
-@pytest.mark.long  # those have the machine to themselves
+@pytest.mark.long
+@pytest.mark.alone
 def test_each_line_is_here_within_200_milliseconds(sshrun: Sshrun) -> None:
     script = "for i in $(seq 60); do date +%s%N; sleep 0.03; done"
     running = sshrun.start("--", "sh", "-c", script)

@@ -108,6 +108,7 @@ def test_unchanged_environment_is_known_without_starting_a_program(builder) -> N
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @ONE_SHELL
 def test_unchanged_environment_adds_under_fifty_milliseconds(builder) -> None:
     builder.run("true", "first")
