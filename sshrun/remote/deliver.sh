@@ -2,7 +2,7 @@
 
 # The job that is there, as far as the client needs to know before it does anything.
 serve_attach() {
-  describe_holder
+  describe_owner
   reply "done"
 }
 
@@ -18,18 +18,18 @@ serve_fates() { # ID...
 serve_enter() { # ID
   [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
   refuse_passed "$1"
-  enter_folder "$1" || {
+  enter_directory "$1" || {
     [ -d "$place" ] || refuse gone "$place"
-    refuse folder "$place"
+    refuse directory "$place"
   }
   encode "$place"
   reply placed "$encoded"
 }
 
-# The folder may be another job's by now: what lies in it is not to be taken for this one's results.
+# The directory may be another job's by now: what lies in it is not to be taken for this one's results.
 refuse_passed() { # ID
   refuse_discarded "$1"
-  has_turn "$1" || refuse passed "$1" "$holder"
+  holds_slot "$1" || refuse passed "$1" "$owner"
 }
 
 refuse_discarded() { # ID
@@ -40,12 +40,12 @@ refuse_discarded() { # ID
 }
 
 # A client that was away for long may come back when another one has retrieved this job, and begun a new one.
-has_turn() { # ID
+holds_slot() { # ID
   top_slot
-  [ "$holder" = "$1" ]
+  [ "$owner" = "$1" ]
 }
 
-enter_folder() { # ID
+enter_directory() { # ID
   job=$state/jobs/$1
   first_line "$job/folder"
   decode "$line"
@@ -86,7 +86,7 @@ serve_noted() { # KEY
 }
 
 # What the job's runner writes down itself, as far as it is there. Before the command began, only earlier jobs can have
-# left anything. What the job's variable held stands under its name: a PATH is below that folder, or else below CACHE;
+# left anything. What the job's variable held stands under its name: a PATH is below that directory, or else below CACHE;
 # one that begins with "/", "~" or "./" is below neither.
 serve_runner_logs() { # CACHE PATH...
   logs_cache=$(sed 1d "$job/variable" 2>/dev/null)
@@ -108,7 +108,7 @@ serve_runner_logs() { # CACHE PATH...
 
 # Something that was asked for is not there: the shutdown commands wait for one more look.
 serve_hold() { # ID
-  mark "$state/jobs/$1/held" || refuse state "$state/jobs/$1 cannot be written"
+  flag "$state/jobs/$1/held" || refuse state "$state/jobs/$1 cannot be written"
   reply held "$1"
 }
 
@@ -116,32 +116,32 @@ serve_hold() { # ID
 # on a machine that is another job's by now.
 serve_release() { # ID COMMAND...
   release_id=$1
-  release_folder=$state/jobs/$1
+  release_directory=$state/jobs/$1
   refuse_discarded "$1"
   shift
-  if [ $# -gt 0 ] && has_turn "$release_id" && [ ! -e "$release_folder/shutdown/commands" ]; then
-    job_state "$release_folder"
+  if [ $# -gt 0 ] && holds_slot "$release_id" && [ ! -e "$release_directory/shutdown/commands" ]; then
+    job_state "$release_directory"
     {
-      mkdir -p "$release_folder/shutdown" &&
-        printf '%s\n' "${job_code:-lost}" | write "$release_folder/shutdown/exit_code" &&
-        write "$release_folder/shutdown/sshrun.sh" <"$release_folder/sshrun.sh" &&
-        printf '%s\n' "$@" >"$release_folder/commands.$$" &&
-        publish "$release_folder/commands.$$" "$release_folder/shutdown/commands"
-    } 2>/dev/null || [ -e "$release_folder/shutdown/commands" ] || {
-      rm -f "$release_folder/commands.$$"
-      refuse state "$release_folder cannot be written"
+      mkdir -p "$release_directory/shutdown" &&
+        printf '%s\n' "${job_code:-lost}" | write "$release_directory/shutdown/exit_code" &&
+        write "$release_directory/shutdown/sshrun.sh" <"$release_directory/sshrun.sh" &&
+        printf '%s\n' "$@" >"$release_directory/commands.$$" &&
+        publish "$release_directory/commands.$$" "$release_directory/shutdown/commands"
+    } 2>/dev/null || [ -e "$release_directory/shutdown/commands" ] || {
+      rm -f "$release_directory/commands.$$"
+      refuse state "$release_directory cannot be written"
     }
-    rm -f "$release_folder/commands.$$"
+    rm -f "$release_directory/commands.$$"
     # A force that began meanwhile would start its job on a machine that these end.
-    [ ! -e "$release_folder/forced" ] || rm -f "$release_folder/shutdown/commands"
+    [ ! -e "$release_directory/forced" ] || rm -f "$release_directory/shutdown/commands"
     refuse_discarded "$release_id"
   fi
-  mark "$release_folder/retrieved" || refuse state "$release_folder cannot be written"
+  flag "$release_directory/retrieved" || refuse state "$release_directory cannot be written"
   # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
   # listens any more, SIGPIPE must not end us before they have begun. ksh93 makes no process of it, hence the trap.
   (trap '' PIPE && reply released "$release_id") 2>/dev/null
-  [ -e "$release_folder/shutdown/commands" ] && has_turn "$release_id" || return 0
-  launch "$release_folder/shutdown" shutdown "$release_id"
+  [ -e "$release_directory/shutdown/commands" ] && holds_slot "$release_id" || return 0
+  launch "$release_directory/shutdown" shutdown "$release_id"
 }
 
 # What each shutdown command ended with.

@@ -1,16 +1,16 @@
 # What a doctor asks: could a job live here? Nothing of it stays.
 
-serve_examine() { # FOLDER PYTHON TMPDIR: where a job would run, and with what
+serve_examine() { # DIRECTORY PYTHON TMPDIR: where a job would run, and with what
   fact clock "$(date +%s 2>/dev/null)"
   fact shell "${SHELL:-unknown}"
-  examine_folder home "${HOME:-/nonexistent}"
-  examine_folder temporary "${3:-${TMPDIR:-/tmp}}"
+  examine_directory home "${HOME:-/nonexistent}"
+  examine_directory temporary "${3:-${TMPDIR:-/tmp}}"
   case $1 in
   '' | .) examine_work=$HOME ;;
   /*) examine_work=$1 ;;
   *) examine_work=$HOME/$1 ;;
   esac
-  examine_folder work "$examine_work"
+  examine_directory work "$examine_work"
   login_path && fact profile good
   (
     PATH=$login_path
@@ -29,8 +29,8 @@ serve_examine() { # FOLDER PYTHON TMPDIR: where a job would run, and with what
   reply "done"
 }
 
-# A folder that is not there is judged by the one that it would be made in.
-examine_folder() { # NAME FOLDER -> a fact: state, free kilobytes, folder
+# A directory that is not there is judged by the one that it would be made in.
+examine_directory() { # NAME DIRECTORY -> a fact: state, free kilobytes, directory
   examine_path=$2
   while [ ! -e "$examine_path" ] && [ -n "$examine_path" ]; do
     case $examine_path in */*) examine_path=${examine_path%/*} ;; *) examine_path=. ;; esac
@@ -59,7 +59,7 @@ serve_canary() { # ID
     [ ! -d "$canary_old" ] || alive_in "$canary_old" || rm -rf -- "$canary_old"
   done
   canary=$state/doctor.$1
-  { mkdir -p "$canary" && mark "$canary/environment" && mark "$canary/startup" && echo / >"$canary/folder" &&
+  { mkdir -p "$canary" && flag "$canary/environment" && flag "$canary/startup" && echo / >"$canary/folder" &&
     echo 077 >"$canary/umask" && printf '%s\n' sleep 60 >"$canary/command" &&
     printf '%s\n' "$program" >"$canary/sshrun.sh"; } 2>/dev/null || refuse state "$canary cannot be written"
   launch "$canary" job "${canary##*/}"
@@ -68,16 +68,16 @@ serve_canary() { # ID
 }
 
 # Watched for a while, since who ends jobs at logout may be slow on a busy machine.
-serve_canary_look() { # ID
-  canary=$state/doctor.$1
-  canary_looks=20
-  while alive_in "$canary" && [ $((canary_looks -= 1)) -gt 0 ]; do pause; done
-  if alive_in "$canary"; then reply canary alive; else reply canary dead; fi
-  stop_job "$canary" >/dev/null
-  rm -rf -- "$canary"
+serve_canary_check() { # ID
+  canary_check=$state/doctor.$1
+  canary_check_count=20
+  while alive_in "$canary_check" && [ $((canary_check_count -= 1)) -gt 0 ]; do pause; done
+  if alive_in "$canary_check"; then reply canary alive; else reply canary dead; fi
+  stop_job "$canary_check" >/dev/null
+  rm -rf -- "$canary_check"
 }
 
-alive_in() { # FOLDER
+alive_in() { # DIRECTORY
   # shellcheck disable=SC2086 # four words
   first_line "$1/id" && alive $line
 }

@@ -2,8 +2,8 @@
 # and otherwise only looked at, without starting a single program but "uname".
 #
 #   .venv/sshrun/          it is one of ours; anybody else's is used as it is and never touched
-#     ready                it is whole: interpreter, folder, machine, the Python that was asked for, requirements
-#     lock.N               who builds it; the highest N counts. Machines may share the folder
+#     ready                it is whole: interpreter, directory, machine, the Python that was asked for, requirements
+#     lock.N               who builds it; the highest N counts. Machines may share the directory
 #     requirements         for pip; it may hold the password of an index
 #
 # "ready" goes before anything is changed and comes back last, so a build that was cut off at any moment is seen and
@@ -11,7 +11,7 @@
 
 # In the job, in its working directory. What it says to the person goes to "notes", which are told when the job is over;
 # what pip says, and what is waited for, goes to the log.
-prepare_environment() { # FOLDER; the exit code of what failed
+prepare_environment() { # DIRECTORY; the exit code of what failed
   venv_asked "$1" || return 0
   unset PYTHONHOME # no virtual environment works with it, not even its making
   if venv_ours; then
@@ -26,7 +26,7 @@ prepare_environment() { # FOLDER; the exit code of what failed
 
 # Nothing of "activate" but what programs look at: it also renames the prompt and leaves functions behind.
 activate_environment() {
-  venv_asked "$job_folder" && [ -x .venv/bin/python ] || return 0
+  venv_asked "$job_directory" && [ -x .venv/bin/python ] || return 0
   VIRTUAL_ENV=$PWD/.venv
   PATH=$VIRTUAL_ENV/bin:$PATH
   export VIRTUAL_ENV PATH
@@ -34,26 +34,26 @@ activate_environment() {
 }
 
 note() { # TEXT: a line that the client shows
-  (umask 077 && printf '%s\n' "$*" >>"$job_folder/notes")
+  (umask 077 && printf '%s\n' "$*" >>"$job_directory/notes")
 }
 
 step() { # WORD...: what it is at, for whoever follows
-  { printf '%s\n' "$*" >"$job_folder/step"; } 2>/dev/null
+  { printf '%s\n' "$*" >"$job_directory/step"; } 2>/dev/null
 }
 
-# What the client kept: "venv" holds the Python and, where the host has no index, the folder of wheels; it is empty
+# What the client kept: "venv" holds the Python and, where the host has no index, the directory of wheels; it is empty
 # where no virtual environment is wanted.
-venv_asked() { # FOLDER -> $venv_python, $venv_wheels, $venv_wanted; 1 if none is wanted
+venv_asked() { # DIRECTORY -> $venv_python, $venv_wheels, $venv_wanted; 1 if none is wanted
   [ -s "$1/venv" ] || return 1
   venv_wheels=
   {
     IFS= read -r venv_wanted
     decode "$venv_wanted"
     venv_named "$decoded"
-    ! IFS= read -r venv_line || { decode "$venv_line" && venv_wheels=$decoded; }
+    ! IFS= read -r venv_asked_line || { decode "$venv_asked_line" && venv_wheels=$decoded; }
   } <"$1/venv"
-  while IFS= read -r venv_line; do
-    venv_wanted=$venv_wanted$newline$venv_line
+  while IFS= read -r venv_asked_line; do
+    venv_wanted=$venv_wanted$newline$venv_asked_line
   done <"$1/requirements"
 }
 
@@ -69,27 +69,27 @@ venv_named() { # PYTHON -> $venv_python
 venv_ours() { # or nobody's
   [ -d .venv/sshrun ] && return
   [ ! -e .venv ] && [ ! -h .venv ] && return
-  [ -d .venv ] && [ -z "$(ls -A .venv)" ] # somebody began one: it was us, and our folder comes first
+  [ -d .venv ] && [ -z "$(ls -A .venv)" ] # somebody began one: it was us, and our directory comes first
 }
 
 # -ef is not POSIX, but dash, bash, busybox and the BSDs have it, and it starts no program.
 # shellcheck disable=SC3013
-venv_sound() { # -> $venv_held; 1 if it is not whole, or not of this folder, this machine and a Python that is there
+venv_sound() { # -> $venv_held; 1 if it is not whole, or not of this directory, this machine and a Python that is there
   [ -e .venv/sshrun/ready ] || return 1
   {
-    IFS= read -r venv_line
-    decode "$venv_line"
-    venv_interpreter=$decoded
-    IFS= read -r venv_line
-    decode "$venv_line"
-    venv_folder=$decoded
+    IFS= read -r venv_sound_line
+    decode "$venv_sound_line"
+    venv_sound_interpreter=$decoded
+    IFS= read -r venv_sound_line
+    decode "$venv_sound_line"
+    venv_directory=$decoded
     IFS= read -r venv_machine
     IFS= read -r venv_held || return 1
-    while IFS= read -r venv_line; do
-      venv_held=$venv_held$newline$venv_line
+    while IFS= read -r venv_sound_line; do
+      venv_held=$venv_held$newline$venv_sound_line
     done
   } <.venv/sshrun/ready
-  [ -x .venv/bin/python ] && [ .venv/bin/python -ef "$venv_interpreter" ] && [ .venv -ef "$venv_folder" ] &&
+  [ -x .venv/bin/python ] && [ .venv/bin/python -ef "$venv_sound_interpreter" ] && [ .venv -ef "$venv_directory" ] &&
     [ "$venv_machine" = "$(uname -m)" ]
 }
 
@@ -101,7 +101,7 @@ venv_prepare() { # the exit code of what failed
     return 1
   }
   if venv_ready; then # whoever had the lock made it
-    venv_code=0
+    venv_prepare_code=0
   else
     birth $$
     SSHRUN_BUILD=$$-$birth # whoever follows a builder that died knows by it what that one left at work
@@ -113,18 +113,18 @@ venv_prepare() { # the exit code of what failed
       venv_make && venv_install
     fi
   fi
-  venv_code=$?
+  venv_prepare_code=$?
   unset SSHRUN_BUILD
   venv_unlock
-  return "$venv_code"
+  return "$venv_prepare_code"
 }
 
 # Without a word about Python the one that it was made with is as good as any.
 venv_same_python() {
   [ -n "$venv_python" ] || return 0
-  venv_program=$venv_python
-  has "$venv_python" || venv_program=$(uv python find --no-project "$venv_python" 2>/dev/null) || return 1
-  [ "$(python_base "$venv_program")" = "$(python_base .venv/bin/python)" ]
+  venv_same_program=$venv_python
+  has "$venv_python" || venv_same_program=$(uv python find --no-project "$venv_python" 2>/dev/null) || return 1
+  [ "$(python_base "$venv_same_program")" = "$(python_base .venv/bin/python)" ]
 }
 
 # sys._base_executable: where Python itself is, seen from within a virtual environment too.
@@ -137,68 +137,68 @@ python_base() { # PROGRAM
 venv_make() {
   step making
   this_machine
-  venv_program=${venv_python:-python3}
+  venv_make_program=${venv_python:-python3}
   if has uv; then
-    [ -n "$venv_python" ] || has python3 || venv_program=3 # uv fetches one
-    uv venv -q --allow-existing --python "$venv_program" .venv/sshrun/trial && venv_clear && {
+    [ -n "$venv_python" ] || has python3 || venv_make_program=3 # uv fetches one
+    uv venv -q --allow-existing --python "$venv_make_program" .venv/sshrun/trial && venv_clear && {
       # --seed: startup commands may say "pip". Fetching it is all that can fail where there is no index.
-      uv venv -q --allow-existing --seed --python "$venv_program" .venv 2>/dev/null ||
-        uv venv -q --allow-existing --python "$venv_program" .venv
+      uv venv -q --allow-existing --seed --python "$venv_make_program" .venv 2>/dev/null ||
+        uv venv -q --allow-existing --python "$venv_make_program" .venv
     } || {
-      venv_code=$?
-      note ".venv could not be made with uv and the Python \"$venv_program\": what uv said is in the log"
-      return "$venv_code"
+      venv_make_code=$?
+      note ".venv could not be made with uv and the Python \"$venv_make_program\": what uv said is in the log"
+      return "$venv_make_code"
     }
     return
   fi
-  has "$venv_program" || {
-    note "no \"$venv_program\" on $this_name: install Python there, or set create_venv: false"
+  has "$venv_make_program" || {
+    note "no \"$venv_make_program\" on $this_name: install Python there, or set create_venv: false"
     return 127
   }
-  venv_version=$("$venv_program" -c 'import sys; print("%d.%d" % sys.version_info[:2]); import venv, ensurepip' 2>/dev/null) || {
+  venv_version=$("$venv_make_program" -c 'import sys; print("%d.%d" % sys.version_info[:2]); import venv, ensurepip' 2>/dev/null) || {
     venv_package=python3-venv
     [ -z "$venv_python" ] || venv_package=python${venv_version:-3}-venv
-    note "$venv_program on $this_name cannot make virtual environments (it lacks ensurepip): apt install $venv_package there, or set create_venv: false"
+    note "$venv_make_program on $this_name cannot make virtual environments (it lacks ensurepip): apt install $venv_package there, or set create_venv: false"
     return 1
   }
   venv_clear
   # By its own name: where .venv is a link, to a larger disk for instance, Python's venv refuses.
-  "$venv_program" -m venv "$(cd .venv && pwd -P)" || {
-    venv_code=$?
-    note ".venv could not be made with $venv_program: what it said is in the log"
-    return "$venv_code"
+  "$venv_make_program" -m venv "$(cd .venv && pwd -P)" || {
+    venv_make_code=$?
+    note ".venv could not be made with $venv_make_program: what it said is in the log"
+    return "$venv_make_code"
   }
 }
 
-venv_clear() { # everything but our own folder
+venv_clear() { # everything but our own directory
   rm -f .venv/sshrun/ready
-  for venv_entry in .venv/sshrun/trial .venv/* .venv/.[!.]* .venv/..?*; do
-    [ "$venv_entry" = .venv/sshrun ] || rm -rf -- "$venv_entry"
+  for venv_clear_entry in .venv/sshrun/trial .venv/* .venv/.[!.]* .venv/..?*; do
+    [ "$venv_clear_entry" = .venv/sshrun ] || rm -rf -- "$venv_clear_entry"
   done
 }
 
 # Ends with the marker. Where pip failed of its own accord the environment is whole, if not what was wanted: it holds
 # no requirements then, and the next job brings it up to date.
 venv_install() {
-  venv_held=$venv_wanted venv_code=0
+  venv_held=$venv_wanted venv_install_code=0
   case $venv_wanted in
   *"$newline"*)
     venv_pip || {
-      venv_code=$?
+      venv_install_code=$?
       venv_held="?"
       note "the requirements could not be installed into .venv: what pip said is in the log"
     }
     ;;
   esac
-  venv_interpreter=$(.venv/bin/python -c 'import os, sys; print(os.path.realpath(sys.executable))') || return 1
-  encode "$venv_interpreter"
-  venv_interpreter=$encoded
+  venv_install_interpreter=$(.venv/bin/python -c 'import os, sys; print(os.path.realpath(sys.executable))') || return 1
+  encode "$venv_install_interpreter"
+  venv_install_interpreter=$encoded
   encode "$PWD/.venv"
-  printf '%s\n' "$venv_interpreter" "$encoded" "$(uname -m)" "$venv_held" | (umask 077 && write .venv/sshrun/ready) || {
+  printf '%s\n' "$venv_install_interpreter" "$encoded" "$(uname -m)" "$venv_held" | (umask 077 && write .venv/sshrun/ready) || {
     note ".venv in $PWD cannot be written"
     return 1
   }
-  return "$venv_code"
+  return "$venv_install_code"
 }
 
 venv_pip() {
@@ -215,44 +215,44 @@ venv_pip() {
     return
   fi
   # Errors go to the log; what it is at goes where a follower looks for it.
-  venv_news=$job_folder/packages
-  (umask 077 && mark "$venv_news") || venv_news=/dev/null
+  venv_news=$job_directory/packages
+  (umask 077 && flag "$venv_news") || venv_news=/dev/null
   # A pip.conf or a variable that says "--user" would make pip refuse; and the others lead to another place.
   PIP_USER=0 PIP_PREFIX='' PIP_TARGET='' \
     .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@" >"$venv_news"
-  venv_code=$?
-  rm -f "$job_folder/packages"
-  return "$venv_code"
+  venv_pip_code=$?
+  rm -f "$job_directory/packages"
+  return "$venv_pip_code"
 }
 
 venv_count() { # how many packages are asked for, 0 where a file says which
-  venv_number=0
-  while IFS= read -r venv_line; do
-    case $venv_line in
+  venv_count_number=0
+  while IFS= read -r venv_count_line; do
+    case $venv_count_line in
     -r* | --requirement*) echo 0 && return ;;
     -* | '') ;;
-    *) venv_number=$((venv_number + 1)) ;;
+    *) venv_count_number=$((venv_count_number + 1)) ;;
     esac
-  done <"$job_folder/requirements"
-  echo "$venv_number"
+  done <"$job_directory/requirements"
+  echo "$venv_count_number"
 }
 
-# Generations, as with turns: only the highest counts, and it is never removed, so that two who see the same dead holder
-# cannot both follow it. A holder on another machine that shares the folder cannot be judged from here.
+# Generations, as with slots: only the highest counts, and it is never removed, so that two who see the same dead owner
+# cannot both follow it. A owner on another machine that shares the directory cannot be judged from here.
 venv_lock() { # -> $venv_turn, ours
   venv_claim=.venv/sshrun/claim.$$
   identity $$ >"$venv_claim" || return
-  venv_said=
+  venv_lock_told=
   while :; do
     venv_top
     if venv_held_by_other; then
-      [ -n "$venv_said" ] || step waiting
-      [ -n "$venv_said" ] ||
-        echo "waiting for the job on ${venv_holder##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
-      venv_said=1
+      [ -n "$venv_lock_told" ] || step waiting
+      [ -n "$venv_lock_told" ] ||
+        echo "waiting for the job on ${venv_owner##* } that builds .venv in $PWD (if there is none: rm -r $PWD/.venv)"
+      venv_lock_told=1
       pause
     else
-      venv_turn=$((venv_top + 1)) venv_before=$venv_holder
+      venv_turn=$((venv_top + 1)) venv_before=$venv_owner
       if publish "$venv_claim" ".venv/sshrun/lock.$venv_turn"; then
         venv_top
         [ "$venv_top" -ne "$venv_turn" ] || break
@@ -263,20 +263,20 @@ venv_lock() { # -> $venv_turn, ours
   rm -f "$venv_claim"
   # shellcheck disable=SC2086 # four words
   [ "$venv_before" = free ] || venv_end_builders $venv_before
-  for venv_entry in .venv/sshrun/lock.*; do
-    [ "${venv_entry##*.}" -ge $((venv_turn - 8)) ] 2>/dev/null || rm -f "$venv_entry"
+  for venv_lock_entry in .venv/sshrun/lock.*; do
+    [ "${venv_lock_entry##*.}" -ge $((venv_turn - 8)) ] 2>/dev/null || rm -f "$venv_lock_entry"
   done
 }
 
-venv_top() { # -> $venv_top, the highest number (0: none), and $venv_holder
-  venv_top=0 venv_holder=free
-  for venv_entry in .venv/sshrun/lock.*; do
-    venv_number=${venv_entry##*.}
-    case $venv_number in '' | *[!0-9]*) continue ;; esac
-    [ "$venv_number" -le "$venv_top" ] || venv_top=$venv_number
+venv_top() { # -> $venv_top, the highest number (0: none), and $venv_owner
+  venv_top=0 venv_owner=free
+  for venv_top_entry in .venv/sshrun/lock.*; do
+    venv_top_number=${venv_top_entry##*.}
+    case $venv_top_number in '' | *[!0-9]*) continue ;; esac
+    [ "$venv_top_number" -le "$venv_top" ] || venv_top=$venv_top_number
   done
-  [ "$venv_top" -eq 0 ] || { IFS= read -r venv_holder <".venv/sshrun/lock.$venv_top"; } 2>/dev/null ||
-    venv_holder=free # lost with the power, or just now removed by one with a higher number
+  [ "$venv_top" -eq 0 ] || { IFS= read -r venv_owner <".venv/sshrun/lock.$venv_top"; } 2>/dev/null ||
+    venv_owner=free # lost with the power, or just now removed by one with a higher number
 }
 
 # A pip that outlived its builder would write into what comes next.
@@ -291,11 +291,11 @@ venv_end_builders() { # PID BIRTH BOOT HOST: of the builder that is dead
 }
 
 venv_held_by_other() {
-  [ "$venv_holder" != free ] || return 1
+  [ "$venv_owner" != free ] || return 1
   this_machine
-  [ "${venv_holder##* }" = "$this_name" ] || return 0
+  [ "${venv_owner##* }" = "$this_name" ] || return 0
   # shellcheck disable=SC2086 # four words
-  alive $venv_holder
+  alive $venv_owner
 }
 
 venv_unlock() { # a job's process goes on as the command, so it would look like a builder to the end of the job
@@ -305,8 +305,8 @@ venv_unlock() { # a job's process goes on as the command, so it would look like 
 # Asked before the start, where wheels are to come from the client: what they must fit, unless nothing has changed.
 serve_wheels() { # PYTHON REQUIREMENT...
   venv_wanted=
-  for venv_line; do
-    encode "$venv_line"
+  for wheels_line; do
+    encode "$wheels_line"
     venv_wanted=$venv_wanted$newline$encoded
   done
   venv_wanted=${venv_wanted#"$newline"}
@@ -314,10 +314,10 @@ serve_wheels() { # PYTHON REQUIREMENT...
     reply wheels ready
     return
   fi
-  venv_line=$(describe_python "$1")
+  wheels_line=$(describe_python "$1")
   encode "${state%/hosts/*}/wheels"
-  reply wheels "${venv_line:-none}"
-  reply folder "$encoded"
+  reply wheels "${wheels_line:-none}"
+  reply directory "$encoded"
 }
 
 # Asked before the start, where the script says which it requires. Nothing is said of one that uv would fetch.
@@ -334,8 +334,8 @@ ask_python() ( # PYTHON PROGRAM: of the one that a job would find, which a profi
   login_path
   PATH=$login_path
   venv_named "$1"
-  venv_program=${venv_python:-python3}
-  has "$venv_program" || venv_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
-  if [ -z "$venv_python" ] && venv_sound; then venv_program=.venv/bin/python; fi
-  "$venv_program" -c "$2" 2>/dev/null
+  ask_program=${venv_python:-python3}
+  has "$ask_program" || ask_program=$(uv python find --no-project "${venv_python:-3}" 2>/dev/null)
+  if [ -z "$venv_python" ] && venv_sound; then ask_program=.venv/bin/python; fi
+  "$ask_program" -c "$2" 2>/dev/null
 )

@@ -1,19 +1,19 @@
 # Files, in both directions. Lists of names travel as NUL-separated bytes, since a name may hold anything else, and each
 # name begins with "./", so that none is taken for an option.
 
-# A folder that files go to: made if it is not there; what a transfer that was cut off left in it goes.
-serve_folder() { # FOLDER
+# A directory that files go to: made if it is not there; what a transfer that was cut off left in it goes.
+serve_directory() { # DIRECTORY
   file_path "$1"
   refuse_late
   folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && real_path) ||
-    refuse folder "$1"
+    refuse directory "$1"
   folder_path=${folder_path%.}
   sweep_parts "$folder_path"
   encode "$folder_path"
-  reply folder "$(free_kilobytes "$folder_path")" "$encoded"
+  reply directory "$(free_kilobytes "$folder_path")" "$encoded"
 }
 
-file_path() { # FOLDER -> $file_path, absolute: the shell stands in $place
+file_path() { # DIRECTORY -> $file_path, absolute: the shell stands in $place
   case $1 in
   \~ | \~/*) file_path=$HOME${1#\~} ;;
   /*) file_path=$1 ;;
@@ -69,8 +69,8 @@ is_late() { [ -n "${job-}" ] && job_closed "$job"; }
 # Runs a program with what is left of stdin; its output goes to fd 4 and the first line of its errors to stdout, which
 # is empty if it went well. In one language, since a full disk is told by it.
 first_error() { # PROGRAM ARGUMENT...
-  first_said=$({ in_english "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
-  [ "${first_said##*"$newline"}" = 0 ] || printf '%s\n' "${first_said%%"$newline"*}"
+  first_text=$({ in_english "$@" 2>&1 >&4; echo "$?"; } | sed -n '1p;$p')
+  [ "${first_text##*"$newline"}" = 0 ] || printf '%s\n' "${first_text%%"$newline"*}"
 }
 
 in_english() { # PROGRAM ARGUMENT..., a function too; of a subshell, since it stays so
@@ -95,8 +95,8 @@ file_format() { # -> $stat_option, $stat_format; and $stat_content, where all th
 # What there is beneath a directory, as far as a pattern may reach. Each record begins with MARK, which no name holds;
 # after "=" a link stands for itself, after ">" for what it leads to. Links are not followed: the client asks for the
 # directories behind them, since it knows which it has seen.
-serve_list() { # MARK FOLDER NAME DEPTH HIDDEN
-  list_folder "$2"
+serve_list() { # MARK DIRECTORY NAME DEPTH HIDDEN
+  list_directory "$2"
   reply list "$encoded"
   file_format
   # Of the complaints only those about directories that may not be read: stat finds links to nothing, which is known.
@@ -107,7 +107,7 @@ serve_list() { # MARK FOLDER NAME DEPTH HIDDEN
   reply listed "$encoded"
 }
 
-list_folder() { # FOLDER -> $file_path, its real name, and that $encoded
+list_directory() { # DIRECTORY -> $file_path, its real name, and that $encoded
   file_path "$1"
   file_path=$(cd "$file_path" 2>/dev/null && real_path)
   file_path=${file_path%.}
@@ -136,7 +136,7 @@ list_tree() { # MARK NAME DEPTH HIDDEN LAST
 }
 
 # What there is of the files in a list; those that are missing are left out.
-serve_compare() { # MARK FOLDER BYTES, then the names
+serve_compare() { # MARK DIRECTORY BYTES, then the names
   reply list
   file_path "$2"
   file_format
@@ -148,19 +148,19 @@ serve_compare() { # MARK FOLDER BYTES, then the names
 }
 
 # Files in a tar archive of BYTES that follows: all of them are unpacked beside their places, then each gets its name.
-serve_put() { # FOLDER BYTES FILTER: "gzip" or nothing
+serve_put() { # DIRECTORY BYTES FILTER: "gzip" or nothing
   has tar || refuse notar
   file_path "$1"
   file_part "$file_path"
   sweep_parts "$file_path"
-  put_said=$({ rm -rf -- "$file_part" && in_english mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_said%%"$newline"*}"
-  put_said=$(
+  put_error=$({ rm -rf -- "$file_part" && in_english mkdir -- "$file_part"; } 2>&1) || refuse_put "${put_error%%"$newline"*}"
+  put_error=$(
     take "$2" | {
       first_error put_unpack "$3" 4>&1
       cat >/dev/null
     }
   )
-  settle_unless "$put_said"
+  settle_unless "$put_error"
   reply put
 }
 
@@ -171,7 +171,7 @@ serve_holes() {
 
 put_unpack() { # FILTER
   cd "$file_part" || return
-  umask "$session_umask" # for folders that the archive does not mention
+  umask "$session_umask" # for directories that the archive does not mention
   # Modes as they were sent; owners not, also for root.
   case $1 in
   gzip) gzip -dc | tar -xpof - ;;
@@ -179,7 +179,7 @@ put_unpack() { # FILTER
   esac
 }
 
-# Everything in FROM moves to the same place in TO: a folder that is not there yet by a single rename, files into one
+# Everything in FROM moves to the same place in TO: a directory that is not there yet by a single rename, files into one
 # that is by few. A link in the way is replaced, never followed.
 settle() ( # FROM TO
   cd "$1" || exit
@@ -187,17 +187,17 @@ settle() ( # FROM TO
   for settle_name in ./* ./.[!.]* ./..?*; do
     [ -d "$settle_name" ] || continue
     if [ -d "$2/$settle_name" ] && [ ! -h "$2/$settle_name" ]; then
-      settle_folder "$settle_name" "$2/$settle_name" || exit
+      settle_directory "$settle_name" "$2/$settle_name" || exit
     else
       # Into its parent, not to its name: where another client has just made that, mv would move this one into it.
       rm -f -- "$2/$settle_name" && {
-        mv -- "$settle_name" "$2/" || { [ -d "$2/$settle_name" ] && settle_folder "$settle_name" "$2/$settle_name"; }
+        mv -- "$settle_name" "$2/" || { [ -d "$2/$settle_name" ] && settle_directory "$settle_name" "$2/$settle_name"; }
       } || exit
     fi
   done
 )
 
-settle_folder() { # FROM TO
+settle_directory() { # FROM TO
   if [ "$(file_system "$1")" = "$(file_system "$2")" ]; then
     settle "$PWD/$1" "$2"
   else
@@ -207,17 +207,17 @@ settle_folder() { # FROM TO
   fi
 }
 
-file_system() { # FOLDER
+file_system() { # DIRECTORY
   stat -c %d -- "$1" 2>/dev/null || stat -f %d -- "$1"
 }
 
 # The files of a list as a tar archive, or several behind one another. xargs reads its list with every tar there is,
 # while only some tars can read one themselves.
-serve_get() { # FOLDER BYTES FILTER, then the names
+serve_get() { # DIRECTORY BYTES FILTER, then the names
   reply archive
   file_path "$1"
-  { get_said=$(take "$2" | first_error get_pack "$3"); } 4>&1
-  encode "$get_said"
+  { get_error=$(take "$2" | first_error get_pack "$3"); } 4>&1
+  encode "$get_error"
   reply sent "$encoded"
 }
 
@@ -235,7 +235,7 @@ get_pack() { # FILTER
 }
 
 # A digest for each file of a list, in its order.
-serve_digest() { # FOLDER BYTES, then the names
+serve_digest() { # DIRECTORY BYTES, then the names
   file_path "$1"
   if has sha256sum; then
     digest_program=sha256sum
@@ -253,17 +253,17 @@ serve_digest() { # FOLDER BYTES, then the names
 # rsync writes into a directory of this session's before it renames; what is cut off it keeps in .sshrun-part beside
 # the file.
 
-serve_rsync() { # FOLDER -> the directory for its temporary files
+serve_rsync() { # DIRECTORY -> the directory for its temporary files
   file_path "$1"
   refuse_late
   sweep_parts "$file_path"
   file_part "$file_path"
-  mkdir -p -- "$file_part.rsync" || refuse folder "$1"
+  mkdir -p -- "$file_part.rsync" || refuse directory "$1"
   encode "$file_part.rsync"
   reply rsync "$encoded"
 }
 
-serve_tidy() { # FOLDER KEEP: unless KEEP is 1, what was cut off goes as well
+serve_tidy() { # DIRECTORY KEEP: unless KEEP is 1, what was cut off goes as well
   file_path "$1"
   file_part "$file_path"
   rm -rf -- "$file_part.rsync"
@@ -271,32 +271,32 @@ serve_tidy() { # FOLDER KEEP: unless KEEP is 1, what was cut off goes as well
   reply tidy
 }
 
-serve_there() { reply there; } # what a client asks when another program of its own says that nobody is
+serve_ping() { reply pong; } # what a client asks when another program of its own says that nobody is
 
 # For scp, under names that no shell and no glob can mistake, in a directory of the state's, which each session has its
 # own of.
 
-serve_drop() { # -> a path as scp takes it
-  for drop_old in "$state/scp" "$state"/scp.*; do
-    [ "$drop_old" != "$state/scp" ] && ! session_ended "${drop_old#"$state/scp."}" || rm -rf -- "$drop_old"
+serve_scp_begin() { # -> a path as scp takes it
+  for scp_old in "$state/scp" "$state"/scp.*; do
+    [ "$scp_old" != "$state/scp" ] && ! session_ended "${scp_old#"$state/scp."}" || rm -rf -- "$scp_old"
   done
   session_name
-  drop=$state/scp.$session_name
-  rm -rf -- "$drop"
-  mkdir -- "$drop" || refuse state "$state cannot be written"
-  case $drop in
-  "$HOME"/*) reply drop "${drop#"$HOME"/}" ;;
-  *) reply drop "$drop" ;;
+  scp_directory=$state/scp.$session_name
+  rm -rf -- "$scp_directory"
+  mkdir -- "$scp_directory" || refuse state "$state cannot be written"
+  case $scp_directory in
+  "$HOME"/*) reply directory "${scp_directory#"$HOME"/}" ;;
+  *) reply directory "$scp_directory" ;;
   esac
 }
 
-serve_take() { # FOLDER FIRST NAME...: the file FIRST in the drop becomes the first NAME, and so on
+serve_scp_take() { # DIRECTORY FIRST NAME...: the file FIRST in the directory for scp becomes the first NAME, and so on
   file_path "$1"
   file_part "$file_path"
-  take_number=$2
+  scp_take_number=$2
   shift 2
   settle_all take_all "$@"
-  reply taken
+  reply moved
 }
 
 # What a function puts into $file_part gets its place in $file_path.
@@ -306,11 +306,11 @@ settle_all() { # FUNCTION ARGUMENT...
 }
 
 settle_unless() { # WHY_NOT: the first error of what came before, if there was one
-  settle_said=$1
-  [ -n "$settle_said" ] || is_late || settle_said=$(first_error settle "$file_part" "$file_path" 4>&1)
+  settle_error=$1
+  [ -n "$settle_error" ] || is_late || settle_error=$(first_error settle "$file_part" "$file_path" 4>&1)
   rm -rf -- "$file_part"
   refuse_late
-  [ -z "$settle_said" ] || refuse_put "$settle_said"
+  [ -z "$settle_error" ] || refuse_put "$settle_error"
 }
 
 refuse_put() { # WHY
@@ -318,38 +318,38 @@ refuse_put() { # WHY
   refuse put "$encoded"
 }
 
-take_all() { # NAME...
+take_all() { # NAME..., from $scp_take_number on
   mkdir -- "$file_part" || return
   umask "$session_umask"
   for take_name; do
     take_path=$file_part/$take_name
-    mkdir -p -- "${take_path%/*}" && mv -f -- "$drop/$take_number" "$take_path" || return
-    take_number=$((take_number + 1))
+    mkdir -p -- "${take_path%/*}" && mv -f -- "$scp_directory/$scp_take_number" "$take_path" || return
+    scp_take_number=$((scp_take_number + 1))
   done
 }
 
-serve_lend() { # FOLDER FIRST NAME...: the first NAME can be fetched from the drop as FIRST, and so on
+serve_scp_link() { # DIRECTORY FIRST NAME...: the first NAME can be fetched from the directory for scp as FIRST, and so on
   file_path "$1"
-  lend_number=$2
+  scp_link_number=$2
   shift 2
-  for lend_name; do
-    ln -s "$file_path/$lend_name" "$drop/$lend_number" || refuse state "$state cannot be written"
-    lend_number=$((lend_number + 1))
+  for scp_link_name; do
+    ln -s "$file_path/$scp_link_name" "$scp_directory/$scp_link_number" || refuse state "$state cannot be written"
+    scp_link_number=$((scp_link_number + 1))
   done
-  reply lent
+  reply linked
 }
 
-serve_folders() { # FOLDER NAME...: empty ones
+serve_directories() { # DIRECTORY NAME...: empty ones
   file_path "$1"
   file_part "$file_path"
   shift
   settle_all make_all "$@"
-  reply folders
+  reply directories
 }
 
 # Links, when all that they lead to is in place: each relative, to something else that was sent. What leads there already
-# stays, and a folder with something in it is nobody's to remove.
-serve_links() { # FOLDER NAME TARGET...
+# stays, and a directory with something in it is nobody's to remove.
+serve_links() { # DIRECTORY NAME TARGET...
   file_path "$1"
   file_part "$file_path"
   shift
@@ -383,7 +383,7 @@ make_all() { # NAME...
   done
 }
 
-serve_undrop() {
-  rm -rf -- "$drop"
-  reply undropped
+serve_scp_end() {
+  rm -rf -- "$scp_directory"
+  reply ended
 }

@@ -1,8 +1,8 @@
 # What the supervisor runs, in one login shell: environment, virtual environment, startup commands, and then, in the
 # shell's place, the command itself, so that its exit code and its signals are nobody else's.
 
-job() { # FOLDER ID
-  mark_job "$2"
+job() { # DIRECTORY ID
+  tag_job "$2"
   exec >&3 2>&1 3>&- # what the profile printed before this is no part of the log
   # A function of ours must not stand before a program of that name once the user's commands begin.
   job_functions=
@@ -19,7 +19,7 @@ job() { # FOLDER ID
   while IFS= read -r job_word; do
     decode "$job_word"
     set -- "$@" "$decoded"
-  done <"$job_folder/command"
+  done <"$job_directory/command"
   job_startup
   # Many hosts have no "python" outside of a virtual environment. Only now: a startup command may have brought one.
   if [ "$1" = python ] && ! command -v python >/dev/null 2>&1; then
@@ -30,10 +30,10 @@ job() { # FOLDER ID
     set -- sh "$@"
   fi
   # What is plainly a program is started; anything else, and what names an interpreter, is looked at first.
-  job_line=
+  job_first=
   case $1 in */*) job_program=$1 ;; *) job_program=$(unset -f "$1" && command -v "$1") || job_program= ;; esac 2>/dev/null
-  [ -f "$job_program" ] && [ -x "$job_program" ] && { IFS= read -r job_line <"$job_program"; } 2>/dev/null || job_line='#!'
-  case $job_line in '#!'*) /bin/sh "$job_folder/sshrun.sh" explain "$@" || exit ;; esac
+  [ -f "$job_program" ] && [ -x "$job_program" ] && { IFS= read -r job_first <"$job_program"; } 2>/dev/null || job_first='#!'
+  case $job_first in '#!'*) /bin/sh "$job_directory/sshrun.sh" explain "$@" || exit ;; esac
   exec "$@"
 }
 
@@ -43,55 +43,55 @@ job_startup() {
   while IFS= read -r job_line; do
     decode "$job_line"
     set -- "$@" "$decoded"
-  done <"$job_folder/startup"
+  done <"$job_directory/startup"
   eval "unset -f $job_functions" # split here and not by IFS, which is the user's
   job_number=0
   # Called by bash in place of its own message, which would name our script: bash(1), COMMAND EXECUTION.
   # shellcheck disable=SC2317 # by bash
   command -v command_not_found_handle >/dev/null ||
-    command_not_found_handle() { /bin/sh "$job_folder/sshrun.sh" explain "$@" && return 127; }
+    command_not_found_handle() { /bin/sh "$job_directory/sshrun.sh" explain "$@" && return 127; }
   for job_line; do
     set -- # "." without arguments would pass ours on to what it reads
     job_number=$((job_number + 1))
-    [ ! -e "$job_folder/interrupted" ] || exit 130 # a command that ends well on a Ctrl+C is not followed by the next
-    printf 'startup %s\n' "$job_number" >>"$job_folder/phase"
+    [ ! -e "$job_directory/interrupted" ] || exit 130 # a command that ends well on a Ctrl+C is not followed by the next
+    printf 'startup %s\n' "$job_number" >>"$job_directory/phase"
     # Shell text of the user's own; what it exports stays. No "||" behind it, under which "set -e" does nothing.
     # shellcheck disable=SC1091 # made above
-    . "$job_folder/startup.sh" </dev/null
+    . "$job_directory/startup.sh" </dev/null
     job_status=$?
     [ "$job_status" -eq 0 ] || exit "$job_status"
   done
-  if [ -e "$job_folder/variable" ]; then
+  if [ -e "$job_directory/variable" ]; then
     # Asked of a program that is started like the command: what is not exported is not in its environment.
-    IFS= read -r job_line <"$job_folder/variable"
-    /bin/sh -c "printf '%s\n' \"\${$job_line-}\"" >>"$job_folder/variable"
+    IFS= read -r job_line <"$job_directory/variable"
+    /bin/sh -c "printf '%s\n' \"\${$job_line-}\"" >>"$job_directory/variable"
   fi
-  [ ! -e "$job_folder/interrupted" ] || exit 130
-  printf 'running\n' >>"$job_folder/phase"
-  printf '' >|"$job_folder/unbegun" # also under a noclobber of a startup command's
+  [ ! -e "$job_directory/interrupted" ] || exit 130
+  printf 'running\n' >>"$job_directory/phase"
+  printf '' >|"$job_directory/unbegun" # also under a noclobber of a startup command's
 }
 
 # How a stop knows what belongs to the job. Only now: what a start file has left, such as an agent that other logins
 # share, is not the job's.
-mark_job() { # ID
+tag_job() { # ID
   SSHRUN_JOB=$1
   export SSHRUN_JOB
 }
 
-phase() { printf '%s\n' "$*" >>"$job_folder/phase"; }
+phase() { printf '%s\n' "$*" >>"$job_directory/phase"; }
 
 # What the job, and later the shutdown commands, find around them.
-enter_job() { # FOLDER
-  job_folder=$1
+enter_job() { # DIRECTORY -> $job_directory
+  job_directory=$1
   set --
   while IFS= read -r enter_line; do
     decode "$enter_line"
     set -- "$@" "$decoded"
-  done <"$job_folder/environment"
-  first_line "$job_folder/folder"
+  done <"$job_directory/environment"
+  first_line "$job_directory/folder"
   decode "$line"
   cd -- "$decoded" || exit
-  first_line "$job_folder/umask"
+  first_line "$job_directory/umask"
   umask "$line"
   unset SSH_CONNECTION SSH_CLIENT SSH_ORIGINAL_COMMAND # of a login that is over while the job runs
   # Exported after everything was read, since a PATH or IFS of the user's would change what the rest means.
@@ -100,8 +100,8 @@ enter_job() { # FOLDER
     export "$enter_line"
   done
   export_defaults
-  if [ -d "$job_folder/lib" ]; then
-    PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$job_folder/lib
+  if [ -d "$job_directory/lib" ]; then
+    PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$job_directory/lib
     export PYTHONPATH
   fi
 }
@@ -109,19 +109,19 @@ enter_job() { # FOLDER
 # What the client gives to a job where nothing else says it: sshd, a start file, the person. An empty value says it too.
 # A startup command comes later, and wins by that.
 export_defaults() {
-  [ -e "$job_folder/defaults" ] || return 0
-  while IFS= read -r enter_line; do
-    enter_name=${enter_line%%=*}
-    case $enter_name in '' | *[!A-Z]*) continue ;; esac # a name, before "eval" sees it
+  [ -e "$job_directory/defaults" ] || return 0
+  while IFS= read -r export_line; do
+    export_name=${export_line%%=*}
+    case $export_name in '' | *[!A-Z]*) continue ;; esac # a name, before "eval" sees it
     # shellcheck disable=SC2163 # "NAME=value"
-    eval "[ -n \"\${$enter_name+set}\" ]" || export "$enter_line"
-  done <"$job_folder/defaults"
+    eval "[ -n \"\${$export_name+set}\" ]" || export "$export_line"
+  done <"$job_directory/defaults"
 }
 
 # The shutdown commands, detached like the job itself: a laptop that closes between two of them stops none.
-shutdown() { # FOLDER/shutdown ID
-  mark_job "$2"
-  mark "$1/unbegun"
+shutdown() { # DIRECTORY/shutdown ID
+  tag_job "$2"
+  flag "$1/unbegun"
   exec >&3 2>&1 3>&-
   enter_job "${1%/*}"
   activate_environment
@@ -142,9 +142,9 @@ shutdown_one() { # COMMAND CODE_FILE
   (
     shutdown_command=$1
     # shellcheck disable=SC2046 # one word a function
-    unset -f $(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$job_folder/sshrun.sh" | tr '\n' ' ')
+    unset -f $(sed -n 's/^\([a-z_]*\)() .*/\1/p' "$job_directory/sshrun.sh" | tr '\n' ' ')
     # shellcheck disable=SC2317 # by bash
-    command_not_found_handle() { /bin/sh "$job_folder/sshrun.sh" explain "$@" && return 127; }
+    command_not_found_handle() { /bin/sh "$job_directory/sshrun.sh" explain "$@" && return 127; }
     eval "$shutdown_command"
   ) </dev/null
   exit_code $?

@@ -14,7 +14,7 @@ encode() { # VALUE -> $encoded
   esac
 }
 
-# The folder that the shell stands in, and a dot, which keeps a newline at the end of its name from $(...).
+# The directory that the shell stands in, and a dot, which keeps a newline at the end of its name from $(...).
 real_path() (
   real_path=$(pwd -P && echo .)
   printf '%s.' "${real_path%"$newline".}"
@@ -128,6 +128,6 @@ first_line() { # FILE -> $line; 1 if there is none
 }
 
 # An empty file. Not by ":", since a redirection of a special builtin that fails ends the whole shell.
-mark() { # FILE
+flag() { # FILE
   { printf '' >"$1"; } 2>/dev/null
 }

@@ -1,19 +1,19 @@
 # What a person asks about jobs: which there are, what one is doing, what it printed.
 
 serve_list_jobs() {
-  for list_folder in "$state/jobs"/*; do
-    [ ! -d "$list_folder" ] || describe "${list_folder##*/}"
+  for list_directory in "$state/jobs"/*; do
+    [ ! -d "$list_directory" ] || describe "${list_directory##*/}"
   done
   reply "done"
 }
 
 # The job that is there, what its processes use, the last lines of its log.
-serve_look() { # LINES
-  describe_holder
-  if [ -n "$holder" ] && [ -e "$state/jobs/$holder/log" ]; then
-    case $job_state in preparing | running) look_usage "$state/jobs/$holder" ;; esac
+serve_status() { # LINES
+  describe_owner
+  if [ -n "$owner" ] && [ -e "$state/jobs/$owner/log" ]; then
+    case $job_state in preparing | running) look_usage "$state/jobs/$owner" ;; esac
     # A progress bar may draw all of a log as one line.
-    tail -c 16384 "$state/jobs/$holder/log" | tail -n "$1" | while IFS= read -r look_line || [ -n "$look_line" ]; do
+    tail -c 16384 "$state/jobs/$owner/log" | tail -n "$1" | while IFS= read -r look_line || [ -n "$look_line" ]; do
       encode "$look_line"
       reply line "$encoded"
     done
@@ -21,7 +21,7 @@ serve_look() { # LINES
   reply "done"
 }
 
-look_usage() { # FOLDER, of a job whose supervisor lives
+look_usage() { # DIRECTORY, of a job whose supervisor lives
   stop_whom "$1" && members "$1" || return 0
   if [ -e "$1/outlived" ]; then
     name_members
@@ -42,11 +42,11 @@ look_usage() { # FOLDER, of a job whose supervisor lives
 # is the job that is there.
 serve_log() { # ID LINES
   top_slot
-  log_id=$holder
+  log_id=$owner
   if [ -n "$1" ]; then
     log_id=
-    for log_folder in "$state/jobs"/*"$1"*; do
-      [ ! -e "$log_folder/log" ] || log_id=${log_folder##*/}
+    for log_directory in "$state/jobs"/*"$1"*; do
+      [ ! -e "$log_directory/log" ] || log_id=${log_directory##*/}
     done
   fi
   [ -n "$log_id" ] && [ -e "$state/jobs/$log_id/log" ] || refuse nothing "${1:-of yours}"

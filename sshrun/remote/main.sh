@@ -43,7 +43,8 @@ serve() {
   session_umask=$(umask)
   umask 077
   trap '' HUP # the end of stdin is what ends a session
-  state_folder || refuse state "$state_problem"
+  state_directory || refuse state "$state_problem"
+  accept_version
   reply ready
   while IFS=' ' read -r verb count; do
     set --
@@ -59,7 +60,7 @@ serve() {
 
 # A sign of life every few seconds, on stderr and no part of any reply, for a client that has no other. It ends with the
 # session; "sleep" holds none of the session's streams, or ssh would wait for it.
-serve_beat() { # SECONDS
+serve_heartbeat() { # SECONDS
   while printf '\000' >&2 && sleep "$1" <&- >/dev/null 2>&1 && kill -0 $$; do :; done >/dev/null &
   # shellcheck disable=SC2064 # now
   trap "kill $! 2>/dev/null" EXIT

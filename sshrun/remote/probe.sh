@@ -1,6 +1,6 @@
 # What the host has and what stands on it, in one reply: lines of "key value".
 
-serve_probe() { # FOLDER: where the job would run
+serve_probe() { # DIRECTORY: where the job would run
   fact system "$(uname -s)" "$(uname -m)"
   fact name "$this_name"
   fact user "$(id -u)" "$(id -un 2>/dev/null)"
@@ -14,30 +14,30 @@ serve_probe() { # FOLDER: where the job would run
   fact tools $probe_tools
   has rsync && fact rsync "$(rsync --version 2>/dev/null | head -n 1)"
   fact free "$(free_kilobytes "$1")"
-  describe_holder
+  describe_owner
   reply "done"
 }
 
 fact() { reply fact "$@"; }
 
-# Of the file system where FOLDER is, or will be.
-free_kilobytes() { # FOLDER
-  free_folder=$1
-  while [ -n "$free_folder" ] && [ ! -d "$free_folder" ]; do
-    case $free_folder in */*) free_folder=${free_folder%/*} ;; *) free_folder=. ;; esac
+# Of the file system where DIRECTORY is, or will be.
+free_kilobytes() { # DIRECTORY
+  free_directory=$1
+  while [ -n "$free_directory" ] && [ ! -d "$free_directory" ]; do
+    case $free_directory in */*) free_directory=${free_directory%/*} ;; *) free_directory=. ;; esac
   done
-  df -Pk -- "${free_folder:-/}" 2>/dev/null | awk 'NR == 2 { print $4 }'
+  df -Pk -- "${free_directory:-/}" 2>/dev/null | awk 'NR == 2 { print $4 }'
 }
 
-# The job whose turn it is, if it is not closed; and one under another name of a shared home.
-describe_holder() {
+# The job whose slot it is, if it is not closed; and one under another name of a shared home.
+describe_owner() {
   top_slot
-  [ -z "$holder" ] || [ ! -d "$state/jobs/$holder" ] || describe "$holder"
-  for holder_other in "${state%/*}"/*; do
-    [ "$holder_other" != "$state" ] && [ -d "$holder_other/jobs" ] && (
-      state=$holder_other
+  [ -z "$owner" ] || [ ! -d "$state/jobs/$owner" ] || describe "$owner"
+  for owner_other in "${state%/*}"/*; do
+    [ "$owner_other" != "$state" ] && [ -d "$owner_other/jobs" ] && (
+      state=$owner_other
       top_slot
-      [ -z "$holder" ] || job_closed "$state/jobs/$holder" || fact other "${state##*/}"
+      [ -z "$owner" ] || job_closed "$state/jobs/$owner" || fact other "${state##*/}"
     )
   done
 }

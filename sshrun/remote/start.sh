@@ -1,11 +1,11 @@
 # From a claim to a running job. Every request may be sent again after a lost connection: the job's id, chosen by the
 # client, makes the second one find what the first one did.
 
-serve_claim() { # ID KEEP: takes the turn, or says who has it; KEEP old jobs stay
+serve_claim() { # ID KEEP: takes the slot, or says who has it; KEEP old jobs stay
   claim_slot "$1" refuse_busy "$2"
 }
 
-serve_force() { # ID KEEP WHO: takes the turn from whoever has it; every process of the old job ends
+serve_force() { # ID KEEP WHO: takes the slot from whoever has it; every process of the old job ends
   encode "$3"
   discard_who=$encoded
   claim_slot "$1" discard "$2"
@@ -16,10 +16,10 @@ claim_slot() { # ID WHAT_IF_BUSY KEEP
   job=$state/jobs/$1
   { [ -d "$job" ] || mkdir -p "$job"; } && identity $$ >"$job/claim.$$" && mv -f "$job/claim.$$" "$job/claim" ||
     refuse state "$job cannot be written"
-  while top_slot && [ "$holder" != "$1" ]; do
-    # Another force was faster; to go on would be to take turns for ever.
+  while top_slot && [ "$owner" != "$1" ]; do
+    # Another force was faster; to go on would be to take slots for ever.
     job_closed "$job" && refuse closed "$1"
-    if [ -z "$holder" ] || job_closed "$state/jobs/$holder" || claim_is_stale "$state/jobs/$holder"; then
+    if [ -z "$owner" ] || job_closed "$state/jobs/$owner" || claim_is_stale "$state/jobs/$owner"; then
       take_slot "$1" && prune "$3"
     else
       "$2" "$1"
@@ -29,37 +29,37 @@ claim_slot() { # ID WHAT_IF_BUSY KEEP
   reply claimed "$1"
 }
 
-claim_is_stale() { # FOLDER
+claim_is_stale() { # DIRECTORY
   job_state "$1"
   [ "$job_state" = claimed ] && void_stale_claim "$1"
 }
 
-# A first try of the same client may have taken the turn meanwhile: its job, if it has begun, is nobody's to remove.
+# A first try of the same client may have taken the slot meanwhile: its job, if it has begun, is nobody's to remove.
 refuse_busy() { # ID
-  describe "$holder"
+  describe "$owner"
   ! void_claim "$state/jobs/$1" || rm -rf -- "$state/jobs/$1"
   refuse busy
 }
 
 discard() { # ID
-  discard_folder=$state/jobs/$holder
-  job_state "$discard_folder"
-  [ "$job_state" = claimed ] && void_claim "$discard_folder" && return
-  describe "$holder" # whose it is
+  discard_directory=$state/jobs/$owner
+  job_state "$discard_directory"
+  [ "$job_state" = claimed ] && void_claim "$discard_directory" && return
+  describe "$owner" # whose it is
   # By whom, for the client that it is taken from. On a full disk that one hears of it without a name.
-  printf '%s %s\n' "$(date +%s)" "$discard_who" 2>/dev/null | write "$discard_folder/discarded_by" 2>/dev/null
+  printf '%s %s\n' "$(date +%s)" "$discard_who" 2>/dev/null | write "$discard_directory/discarded_by" 2>/dev/null
   # Known before its end is: who follows it must not take its place for that of the job that comes.
-  mark "$discard_folder/forced" || refuse state "$discard_folder cannot be written"
-  stop_job "$discard_folder" || {
-    rm -f "$discard_folder/forced" "$discard_folder/discarded_by"
-    refuse stop "$holder" "$stop_left"
+  flag "$discard_directory/forced" || refuse state "$discard_directory cannot be written"
+  stop_job "$discard_directory" || {
+    rm -f "$discard_directory/forced" "$discard_directory/discarded_by"
+    refuse stop "$owner" "$stop_left"
   }
-  mark "$discard_folder/discarded" || refuse state "$discard_folder cannot be written"
-  reply discarded "$holder"
+  flag "$discard_directory/discarded" || refuse state "$discard_directory cannot be written"
+  reply discarded "$owner"
 }
 
-# The folder where the job runs: made if it is not there, with the user's own umask.
-serve_place() { # FOLDER
+# The directory where the job runs: made if it is not there, with the user's own umask.
+serve_place() { # DIRECTORY
   case $1 in
   \~) place=$HOME ;;
   \~/*) place=$HOME/${1#\~/} ;;
@@ -68,7 +68,7 @@ serve_place() { # FOLDER
   *) place=./$1 ;; # a leading dash is no option
   esac
   [ -d "$place" ] || (umask "$session_umask" && mkdir -p "$place") 2>/dev/null
-  cd "$place" 2>/dev/null && [ -w . ] || refuse folder "$1"
+  cd "$place" 2>/dev/null && [ -w . ] || refuse directory "$1"
   place=$(real_path)
   place=${place%.}
   encode "$place"
@@ -90,17 +90,17 @@ serve_clean() { # ARCHIVE: of an earlier run, or nothing; once the job has begun
 }
 
 # What the spec imports as "sshrun" where that is not installed.
-serve_stand_in() { # TEXT
+serve_stub() { # TEXT
   mkdir -p "$job/lib" && printf '%s\n' "$1" | write "$job/lib/sshrun.py" || refuse state "$job cannot be written"
 }
 
 # What stands on the host before the job, as far as a pattern of its results reaches: what is the same afterwards is none
 # of them. What the first try of a start noted counts, since a later one may find what the job has made already. Where it
 # takes too long nothing is noted, and the client judges by time.
-serve_before() { # KEY MARK FOLDER NAME DEPTH HIDDEN LAST: the last four as for "list_tree"
+serve_before() { # KEY MARK DIRECTORY NAME DEPTH HIDDEN LAST: the last four as for "list_tree"
   before_file=$job/before.$1
   [ ! -e "$job/id" ] && [ ! -e "$before_file" ] && [ -z "${before_late-}" ] || return 0
-  list_folder "$3"
+  list_directory "$3"
   file_format
   {
     printf '%s\n' "$2" >"$before_file.$$" || refuse state "$job cannot be written"
@@ -134,7 +134,7 @@ within() { # SECONDS FUNCTION ARGUMENT...; 1 if that took longer, and was ended
   [ "$within_status" -lt 128 ]
 }
 
-serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed here, in the folder that was placed
+serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed here, in the directory that was placed
   if [ ! -e "$job/id" ]; then
     encode "$place"
     {

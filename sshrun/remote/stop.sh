@@ -4,7 +4,7 @@
 # A process belongs to the job if its environment carries the job's id, which it inherits through any number of forks
 # and new sessions, or if it is in the supervisor's session (which "env -i" does not leave). Session numbers are
 # process numbers and come again: the session counts only while it is known to be the job's.
-members() { # FOLDER -> $members; their process groups are added to $stop_groups
+members() { # DIRECTORY -> $members; their process groups are added to $stop_groups
   members=
   if [ -r /proc/self/stat ]; then
     members_seen=
@@ -65,7 +65,7 @@ stop_sign() { # -> $stop_now, in seconds
 }
 
 # Waits until no process of the job is left, but no longer than so many seconds, rounded up.
-await_end() { # FOLDER SECONDS; 1 if some are still there
+await_end() { # DIRECTORY SECONDS; 1 if some are still there
   stop_sign
   await_until=$((stop_now + $2))
   while members "$1"; do
@@ -76,14 +76,14 @@ await_end() { # FOLDER SECONDS; 1 if some are still there
 }
 
 # What the settings of a job say of its end.
-job_ending() { # FOLDER -> $grace in seconds, and $policy for what outlives the command: "stop" or "wait"
+job_ending() { # DIRECTORY -> $grace in seconds, and $policy for what outlives the command: "stop" or "wait"
   first_line "$1/ending"
   grace=${line%% *} policy=${line##* }
   case $grace in '' | *[!0-9]*) grace=10 ;; esac
 }
 
 # Looks up whom it is about: the supervisor, and whether its session is known to be the job's.
-stop_whom() { # FOLDER -> $stop_...; 1 if no process of the job can be left
+stop_whom() { # DIRECTORY -> $stop_supervisor, $stop_birth, $stop_session, $stop_groups, $stop_left, $stop_leader; 1 if no process of the job can be left
   stop_supervisor=0 stop_birth='' stop_session=unknown stop_groups='' stop_left='' stop_leader=
   # Released: what carries the job's id now are its shutdown commands, for which the machine's meter waits.
   [ ! -e "$1/shutdown/commands" ] || return 1
@@ -103,10 +103,10 @@ stop_whom() { # FOLDER -> $stop_...; 1 if no process of the job can be left
   fi
 }
 
-stop_job() { # FOLDER; 1 with $stop_left if something is still there
+stop_job() { # DIRECTORY; 1 with $stop_left if something is still there
   stop_whom "$1" || return 0
   job_ending "$1"
-  mark "$1/stopped"
+  flag "$1/stopped"
   end_members "$1" || return
   # The supervisor writes the exit code when its child has ended: a matter of moments. One that stood between two of its
   # programs when all were looked for may only now begin the command.
@@ -120,7 +120,7 @@ stop_job() { # FOLDER; 1 with $stop_left if something is still there
   done
 }
 
-end_members() { # FOLDER; 1 with $stop_left if something is still there
+end_members() { # DIRECTORY; 1 with $stop_left if something is still there
   # CONT after TERM, since a stopped process would see it only when it goes on.
   if members "$1"; then
     # shellcheck disable=SC2086 # one word a process
@@ -131,16 +131,16 @@ end_members() { # FOLDER; 1 with $stop_left if something is still there
   await_end "$1" "$grace"
   # Groups are stopped as a whole, the supervisor's too, before anybody is looked for: a loop of forks can neither run
   # ahead of the list nor be missed between two of its lives. It is over when nobody is found while all stand still.
-  stop_round=0
+  end_round=0
   signal_groups STOP
-  stop_until=$(($(date +%s) + 20)) # what holds much memory, or a GPU, takes its time to die
-  while members "$1" && { [ "$stop_round" -lt 20 ] || [ "$stop_now" -lt "$stop_until" ]; }; do
-    stop_round=$((stop_round + 1))
+  end_until=$(($(date +%s) + 20)) # what holds much memory, or a GPU, takes its time to die
+  while members "$1" && { [ "$end_round" -lt 20 ] || [ "$stop_now" -lt "$end_until" ]; }; do
+    end_round=$((end_round + 1))
     # shellcheck disable=SC2086
     kill -KILL $members 2>/dev/null
     signal_groups STOP # with those of the last look
     stop_sign
-    [ "$stop_round" -lt 20 ] || pause
+    [ "$end_round" -lt 20 ] || pause
   done
   signal_groups CONT
   [ -z "${members# }" ] || { stop_left=$members && return 1; }
@@ -148,12 +148,12 @@ end_members() { # FOLDER; 1 with $stop_left if something is still there
 
 # As Ctrl+C in a terminal: INT to the process group that the command was started in. Once a job, since a second one
 # would interrupt what the first one has set going; who asks again waits as long, and then a stop takes its course.
-interrupt_job() { # FOLDER; 1 with $stop_left if something is still there
+interrupt_job() { # DIRECTORY; 1 with $stop_left if something is still there
   # Where the command has ended there is nothing to interrupt.
   if stop_whom "$1" && [ "$stop_session" = ours ] && [ ! -e "$1/outlived" ]; then
     job_ending "$1"
     [ -e "$1/interrupted" ] || {
-      mark "$1/interrupted" # first: it keeps the next startup command from beginning
+      flag "$1/interrupted" # first: it keeps the next startup command from beginning
       interrupt_command "$1"
     }
     await_end "$1" "$grace"
@@ -163,7 +163,7 @@ interrupt_job() { # FOLDER; 1 with $stop_left if something is still there
 
 # The supervisor, which leads the group, has a trap for it. Without a group of its own (no setsid, perl or python3
 # there) what can be told from others is each process of the job.
-interrupt_command() { # FOLDER
+interrupt_command() { # DIRECTORY
   if [ -n "$stop_leader" ]; then
     kill -INT "-$stop_supervisor" 2>/dev/null
   elif members "$1"; then
@@ -182,11 +182,12 @@ serve_interrupt() { :; } # meant for a follow that has just ended
 
 # What outlives the command, in the supervisor: workers, servers, whatever a startup command left in the background.
 # A job of which nothing is left pays one look for it.
-supervise_leftovers() { # FOLDER CODE
-  stop_whom "$1" && members "$1" 8>&- || return 0
-  pause 8>&- # the last of a pipe, a helper of Python's: most are gone by then
-  members "$1" 8>&- || return 0
+supervise_leftovers() { # DIRECTORY CODE
+  stop_whom "$1" && members "$1" 7>&- 8>&- || return 0
+  pause 7>&- 8>&- # the last of a pipe, a helper of Python's: most are gone by then
+  members "$1" 7>&- 8>&- || return 0
   printf '%s\n' "$2" >outlived
+  exec 7>&- # tells all followers of it, see watch_phase
   # A program of its own in a session of its own: what it starts is no part of the job, and it can stop the job's groups.
   for _ in 1 2 3; do
     apart sh "$1/sshrun.sh" end_leftovers "$1" 8>&- && break
@@ -206,8 +207,8 @@ apart() { # PROGRAM ARG...: runs it as the leader of a new session, where that c
 }
 
 # They get as long to finish as anything that is asked to end; or, by the settings, as long as they take.
-end_leftovers() { # FOLDER
-  job_folder=$1
+end_leftovers() { # DIRECTORY
+  job_directory=$1
   stop_whom "$1" || return 0
   job_ending "$1"
   if [ "$policy" = wait ]; then
@@ -227,13 +228,13 @@ end_leftovers() { # FOLDER
 }
 
 name_members() { # -> $member_names, of those in $members: five, and how many more
-  member_names='' member_count=0
-  for member in $members; do
-    member_count=$((member_count + 1))
-    [ "$member_count" -le 5 ] || continue
-    first_line "/proc/$member/comm" || line=$(ps -o comm= -p "$member" 2>/dev/null)
-    member_names="$member_names, ${line##*/} (pid $member)"
+  member_names='' name_count=0
+  for name_member in $members; do
+    name_count=$((name_count + 1))
+    [ "$name_count" -le 5 ] || continue
+    first_line "/proc/$name_member/comm" || line=$(ps -o comm= -p "$name_member" 2>/dev/null)
+    member_names="$member_names, ${line##*/} (pid $name_member)"
   done
   member_names=${member_names#, }
-  [ "$member_count" -le 5 ] || member_names="$member_names and $((member_count - 5)) more"
+  [ "$name_count" -le 5 ] || member_names="$member_names and $((name_count - 5)) more"
 }

@@ -1,30 +1,17 @@
 # The job's supervisor: leads a session of its own, outlives every connection, and writes down how the job ended.
-#
-#   jobs/ID/
-#     sshrun.sh       this program, so that a job keeps the one it was started with
-#     claim           the session that is about to start it
-#     id              the supervisor: pid, start, boot, host name (or "void")
-#     alive           a FIFO that the supervisor holds open: readers see its end, even by SIGKILL, as end of file
-#     log rc.N        what the job printed; how it ended
-#     wake            always empty: who follows the log is told by it that there is news
-#     environment command startup requirements folder umask     what to do, one escaped value a line
-#     phase unbegun started ended archive.before before.KEY facts     what to tell
-#     ending          seconds of grace, and "stop" or "wait" for what outlives the command
-#     startup.sh      evaluates a startup command
-#     interrupted stopped outlived                               a Ctrl+C, a stop; the code of a command that left processes
-#     step packages   what the making of the environment is at; what pip prints on the way
-#     retrieved forced discarded discarded_by held shutdown/     what came after
+# What it and all others write is in PROTOCOL.md, "The state on the host".
 
 # Prints the identity of whoever supervises this job: itself, or one that was first (a start that was tried again).
 # $(...) of the starter ends when this moves its stdout away: a handshake without polling.
-supervise() { # FOLDER MODE ID
+supervise() { # DIRECTORY MODE ID
   cd "$1" || exit 1
   umask 077
   # Ignored signals are inherited, handled ones are not: the job sees HUP ignored, as under nohup, the rest as usual.
   trap '' HUP
   trap : TERM INT QUIT USR1 USR2
-  [ -p alive ] || mkfifo alive 2>/dev/null || [ -p alive ] || exit 1
-  exec 8<>alive || exit 1
+  # "alive" comes last: where it is there, both are, whoever made them.
+  [ -p alive ] || mkfifo working alive 2>/dev/null || [ -p alive ] || exit 1
+  exec 7<>working 8<>alive || exit 1
   : >>log && : >>phase && : >>rc.pending || exit 1
   identity $$ >"id.$$" || exit 1
   publish "id.$$" id
@@ -37,8 +24,8 @@ supervise() { # FOLDER MODE ID
   date +%s >started
   echo yes >unbegun # emptied when the command begins, which a full disk does not prevent
   forget_connection
-  # By its whole name: a profile may have gone to another folder by the time that bash looks for it.
-  login_shell "$1/sshrun.sh" "$2" "$1" "$3" 3>>log 8>&-
+  # By its whole name: a profile may have gone to another directory by the time that bash looks for it.
+  login_shell "$1/sshrun.sh" "$2" "$1" "$3" 3>>log 7>&- 8>&-
   exit_code $?
   supervise_code=$exit_code
   [ "$supervise_code" -ne 0 ] || [ ! -s unbegun ] || {
@@ -57,8 +44,8 @@ supervise() { # FOLDER MODE ID
 
 # A shell that ended well before the command began has run no job: that is no success. A start file or a startup command
 # said "exit 0", or made another program of the shell ("exec").
-note_unbegun() { # FOLDER
-  job_folder=$1
+note_unbegun() { # DIRECTORY
+  job_directory=$1
   job_phase "$1"
   case $job_phase in
   startup*) note_who="startup command ${job_phase#startup }" ;;
@@ -91,7 +78,7 @@ login_path() { # -> $login_path, where a job finds its programs; 1 if a profile 
 
 # The second setsid finds itself leading a group, therefore forks, and returns here. "&" would leave SIGINT and SIGQUIT
 # ignored in the job for good.
-launch() { # FOLDER MODE ID -> $supervisor, the identity of the supervisor, and $launch_warning
+launch() { # DIRECTORY MODE ID -> $supervisor, the identity of the supervisor, and $launch_warning
   launch_errors=$1/launch.err
   set -- sh "$1/sshrun.sh" supervise "$@"
   if has setsid; then

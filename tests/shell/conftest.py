@@ -17,9 +17,16 @@ from typing import NamedTuple
 import pytest
 
 from sshrun.process import PIPE, spawn
-from sshrun.scripts import BOOTSTRAP, Refusal, Session, decode, encode
+from sshrun.session.program import BOOTSTRAP
+from sshrun.session.protocol import Refusal, decode, encode
+from sshrun.session.session import Session
 
 BOUND = 20.0  # seconds after which something that should have happened counts as not happening
+# The program under "set -u", also the parts of it that run detached, which are made of the same text: a name that is
+# mistyped, or read before it is set, ends it. A job's own commands run without, since "set +u" is said before them.
+STRICT = BOOTSTRAP.replace('eval "$program"', 'program="set -u\n$program"; eval "$program"')
+assert STRICT != BOOTSTRAP
+
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -82,7 +89,7 @@ class Host:
         `empty` names a folder of the machine in whose place it finds an empty one of its own.
         """
         shell = str(self.tools / "sh")
-        argv = [login_shell or shell, "-c", f"{login}; {BOOTSTRAP.replace('/bin/sh', shell)}"]
+        argv = [login_shell or shell, "-c", f"{login}; {STRICT.replace('/bin/sh', shell)}"]
         if empty:
             mount = ["mount", "-t", "tmpfs", "none", empty]
             become = [] if os.getuid() == 0 else ["--map-root-user"]
@@ -109,7 +116,7 @@ class Host:
         return session
 
     def claim(self, session: Session, job: str, verb: str = "claim") -> None:
-        session.request(verb, job, "9")
+        session.request(verb, job, "9", *(["joe@laptop"] if verb == "force" else []))
         for reply in session.replies("claimed", timeout=BOUND):
             assert reply.word in ("claimed", "discarded", "stopping", "job", "facts")
 
@@ -129,7 +136,7 @@ class Host:
         """Sends everything from the claim to the start at once, as a client does, and waits for the job to stand."""
         session = session or self.session()
         job = job or self.new_id()
-        session.request(verb, job, "9")
+        session.request(verb, job, "9", *(["joe@laptop"] if verb == "force" else []))
         session.request("place", folder or str(self.home / "work"))
         # /etc/profile of the machine that runs the tests puts its own programs back on PATH.
         environment = [f"PATH={self.path}", *environment]

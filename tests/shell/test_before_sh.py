@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from sshrun import transfer
-from sshrun.paths import Pattern, parse_download
-from sshrun.scripts import Session
+from sshrun.session.session import Session
+from sshrun.transfer.before import Before, request_before
+from sshrun.transfer.download import download
+from sshrun.transfer.patterns import Pattern, parse_download
 from trees import contents
 
 OLD = 1_600_000_000
@@ -35,7 +36,7 @@ def job(host, script: str, patterns: Sequence[Pattern]) -> Session:
     session, name = host.session(), host.new_id()
     host.claim(session, name)
     session.request("place", str(host.home / "work"))
-    transfer.request_before(session, patterns)
+    request_before(session, patterns)
     host.begin(["sh", "-c", script], session=session, job=name)
     assert host.follow(session, name).code == "0"
     session.request("enter", name)
@@ -53,8 +54,8 @@ def outcome(steps: Generator[Any, None, Any]) -> Any:
 
 def results(host, session: Session, home: Path, patterns: Sequence[Pattern], started: int | None = None) -> Any:
     started = started or int(next(host.state.glob("jobs/*/started")).read_text())
-    before = transfer.Before(session, patterns, started)
-    return outcome(transfer.download(session, None, patterns, home, TAR, before=before))
+    before = Before(session, patterns, started)
+    return outcome(download(session, None, patterns, home, TAR, before=before))
 
 
 def test_what_a_job_neither_made_nor_changed_is_not_its_result(host, tmp_path: Path) -> None:
@@ -126,9 +127,9 @@ def test_what_the_first_try_of_a_start_noted_counts(host, tmp_path: Path) -> Non
     session = job(host, "echo new >b", patterns)
     (name,) = (path.name for path in (host.state / "jobs").iterdir())
     host.claim(session, name)
-    transfer.request_before(session, patterns)
+    request_before(session, patterns)
     (host.job(name) / "id").rename(host.job(name) / "id.away")  # as if it had not begun yet
-    transfer.request_before(session, patterns)
+    request_before(session, patterns)
     session.request("probe", ".")
     list(session.replies("done"))
     (host.job(name) / "id.away").rename(host.job(name) / "id")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sshrun.scripts import Refusal
+from sshrun.session.protocol import Refusal
 
 
 def _log(host, job) -> str:

@@ -73,7 +73,7 @@ def test_disk_that_fills_up_between_claim_and_start_lets_nothing_start(host, sma
             pass
         _fill(small_disk)
     session.request("start", "")
-    assert refusal(session).word in ("state", "folder", "start")
+    assert refusal(session).word in ("state", "directory", "start")
     assert not (small_disk / "ran").exists()
     session.child.wait(20)
     (small_disk / "filler").unlink()
@@ -99,7 +99,7 @@ def test_disk_that_cannot_be_written_any_more_refuses_and_still_tells(host, smal
         session.request("release", job)
         assert refusal(session).word == "state"
         session = host.session()
-        session.request("force", host.new_id(), "9")
+        session.request("force", host.new_id(), "9", "joe@laptop")
         assert refusal(session).word == "state"
     finally:
         _read_only(small_disk, on=False)

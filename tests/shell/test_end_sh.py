@@ -193,7 +193,7 @@ def test_a_job_is_told_to_run_while_something_outlives_its_command(host, until) 
     session, job = host.begin(["sh", "-c", f"setsid env sleep {host.mark} &"], files={"ending": ["0 wait"]})
     until(lambda: host.look(session, job)[-1] == "leftovers")
     assert host.look(session, job)[1:3] == ["running", "-"]
-    session.request("look", "0")
+    session.request("status", "0")
     (use,) = (reply.values for reply in session.replies("done") if reply.values.startswith("leftovers "))
     assert re.fullmatch(r"leftovers (sleep|busybox) \(pid \d+\)", use)
 

@@ -264,7 +264,7 @@ def test_python_may_be_named_by_its_version_and_from_home(builder, kind) -> None
     session = builder.host.session(f"PATH={builder.path}; export PATH; cd")
     session.request("place", str(builder.work))
     session.request("wheels", python, "first==2.0")
-    replies = list(session.replies("folder"))
+    replies = list(session.replies("directory"))
     assert replies[-2].split()[:2] == ["cpython", sysconfig.get_python_version()]
 
 
@@ -421,7 +421,7 @@ def test_wheels_are_asked_for_only_where_something_changes(builder) -> None:
     builder.host.claim(session, builder.host.new_id())
     session.request("place", str(builder.work))
     session.request("wheels", "python3", "first==1.0")
-    replies = list(session.replies("folder"))
+    replies = list(session.replies("directory"))
     assert replies[-2].split()[:2] == ["cpython", sysconfig.get_python_version()]
     assert replies[-1].values == f"{builder.host.home}/.sshrun/wheels"
     session.child.kill()
@@ -443,7 +443,7 @@ def test_what_is_being_installed_is_told_meanwhile(builder) -> None:
         session.request("follow", job, "0")
         assert session.reply().word == "log"
         log, told = b"", []
-        for piece in session.raw_and_asides(timeout=BUILD):
+        for piece in session.raw_and_notices(timeout=BUILD):
             if isinstance(piece, bytes):
                 log += piece
             else:

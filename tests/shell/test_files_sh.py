@@ -17,11 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sshrun import transfer
 from sshrun.errors import TransferFailed
-from sshrun.job import Moved, Warned
-from sshrun.paths import parse_download, parse_upload, select_local
-from sshrun.scripts import Refusal, Session
+from sshrun.events import TransferProgress, WarningNotice
+from sshrun.session.protocol import Refusal
+from sshrun.session.session import Session
+from sshrun.transfer.download import download as download_items
+from sshrun.transfer.inline import INLINE_LIMIT, Inline, request_inline
+from sshrun.transfer.inline import inline as inline_upload
+from sshrun.transfer.local_tree import select_local
+from sshrun.transfer.patterns import parse_download, parse_upload
+from sshrun.transfer.tar import archive as tar_archive
+from sshrun.transfer.tar import header
+from sshrun.transfer.upload import upload as upload_items
 from trees import contents, globbed
 
 WILD = [
@@ -56,7 +63,7 @@ def grow(folder: Path, names: list[str]) -> None:
         os.utime(path, ns=(0, 1_700_000_000_123_456_789))
 
 
-def outcome(steps: Generator[Moved | Warned, None, Any]) -> tuple[Any, list[str]]:
+def outcome(steps: Generator[TransferProgress | WarningNotice, None, Any]) -> tuple[Any, list[str]]:
     """What a transfer came to, and its warnings."""
     warnings = []
     while True:
@@ -64,7 +71,7 @@ def outcome(steps: Generator[Moved | Warned, None, Any]) -> tuple[Any, list[str]
             event = next(steps)
         except StopIteration as end:
             return end.value, warnings
-        if isinstance(event, Warned):
+        if isinstance(event, WarningNotice):
             warnings.append(event.text)
 
 
@@ -89,12 +96,12 @@ def placed(host, folder: str = "work") -> Session:
 
 def upload(session: Session, here: Path, *texts: str, compress: bool = False) -> tuple[Any, list[str]]:
     items = select_local([parse_upload(text) for text in texts], here).items
-    return outcome(transfer.upload(session, None, items, TAR, compress=compress))
+    return outcome(upload_items(session, None, items, TAR, compress=compress))
 
 
 def download(session: Session, home: Path, *texts: str, **keywords: Any) -> tuple[Any, list[str]]:
     patterns = [parse_download(text) for text in texts]
-    return outcome(transfer.download(session, None, patterns, home, TAR, **keywords))
+    return outcome(download_items(session, None, patterns, home, TAR, **keywords))
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
@@ -174,7 +181,7 @@ def test_a_full_disk_is_known_in_every_language(host, mounts, here: Path) -> Non
         grow(here, ["a", "b", "c"])
         with pytest.raises(TransferFailed, match="No space left on device") as caught:
             upload(session, here, "*")
-        assert caught.value.hint == "free some space there"
+        assert caught.value.hint == "free some space on the host"
     finally:
         subprocess.run(["umount", "--lazy", work], check=True)
 
@@ -280,10 +287,10 @@ def test_a_link_to_what_goes_along_stays_a_link(host, session: Session, here: Pa
 
 def test_a_small_upload_brings_its_links_along(host, here: Path) -> None:
     grow_runs(here)
-    small = transfer.inline(select_local([parse_upload(".")], here).items)
+    small = inline_upload(select_local([parse_upload(".")], here).items)
     assert small is not None
     session = placed(host)
-    transfer.request_inline(session, small)
+    request_inline(session, small)
     session.request("probe", ".")
     assert [session.reply().word for _ in range(2)] == ["put", "links"]
     assert links(host.home / "work") == links(here)
@@ -308,7 +315,7 @@ def test_what_stands_in_the_place_of_a_link_is_lost_only_where_it_is_nothing(
     (back / "latest").unlink()
     grow(back, ["latest/mine"])
     _, warnings = download(session, back, ".")
-    assert warnings == ["latest is a directory here and a link to run2 there: move it away to have the link"]
+    assert warnings == ["latest is a local directory; on the host it is a link to run2: move it away to have it"]
     assert contents(back / "latest") == {"mine": b"latest/mine" * 100} or (back / "latest" / "mine").exists()
     (work / "latest").unlink()
     grow(work, ["latest/theirs"])
@@ -388,7 +395,10 @@ def test_a_folder_whose_name_ends_in_a_newline(host, here: Path, tmp_path: Path)
 def test_what_is_missing_is_told(session: Session, here: Path, tmp_path: Path) -> None:
     done, warnings = download(session, tmp_path / "back", "results.zip", "no/such/*.txt")
     assert done.missing == ("results.zip",)
-    assert warnings == ["host: results.zip matches nothing there", "host: no/such/*.txt matches nothing there"]
+    assert warnings == [
+        "host: results.zip matches nothing on the host",
+        "host: no/such/*.txt matches nothing on the host",
+    ]
 
 
 def test_hard_links_come_home_as_files(host, session: Session, tmp_path: Path) -> None:
@@ -408,7 +418,7 @@ def test_what_no_pattern_names_stays_as_it_is_here(host, session: Session, tmp_p
     assert (home / "m.zip").exists()
     assert (home / "other.zip").exists()
     assert len(warnings) == 1
-    assert "m.py stays as it is here" in warnings[0]
+    assert "m.py is not replaced" in warnings[0]
 
 
 def test_a_link_in_the_way_here_is_refused_and_nothing_behind_it_is_touched(
@@ -419,7 +429,7 @@ def test_a_link_in_the_way_here_is_refused_and_nothing_behind_it_is_touched(
     home.mkdir()
     outside.mkdir()
     (home / "logs").symlink_to(outside)
-    with pytest.raises(TransferFailed, match="logs is, or lies behind, a link"):
+    with pytest.raises(TransferFailed, match="logs is, or lies behind, a local link"):
         download(session, home, "logs/*")
     assert list(outside.iterdir()) == []
     assert [one.name for one in home.iterdir()] == ["logs"]
@@ -445,34 +455,34 @@ def test_a_folder_in_the_way_of_a_file_is_one_clear_line(host, session: Session,
     assert list(host.home.glob("work/.sshrun*")) == []
     grow(host.home / "work", ["c"])
     (tmp_path / "back" / "c").mkdir(parents=True)
-    with pytest.raises(TransferFailed, match="c is a folder here and a file there"):
+    with pytest.raises(TransferFailed, match="c is a local directory, and a file on the host"):
         download(placed(host), tmp_path / "back", "c")
 
 
 def test_a_small_upload_travels_with_the_request_that_starts_the_job(host, here: Path) -> None:
     grow(here, [name for name in WILD if len(name) < 100])
     items = select_local([parse_upload(".")], here).items
-    data = transfer.inline(items)
+    data = inline_upload(items)
     assert data is not None
     session = host.session()
     session.request("place", str(host.home / "work"))
-    transfer.request_inline(session, data)
+    request_inline(session, data)
     session.request("probe", ".")
     assert [session.reply().word for _ in range(2)] == ["placed", "put"]
     assert contents(host.home / "work") == contents(here)
 
 
 def test_a_large_or_distant_upload_does_not_travel_inline(here: Path) -> None:
-    (here / "large").write_bytes(bytes(transfer.INLINE_LIMIT))
+    (here / "large").write_bytes(bytes(INLINE_LIMIT))
     grow(here, ["small"])
 
     def inline(text: str) -> bytes | None:
-        return transfer.inline(select_local([parse_upload(text)], here).items)
+        return inline_upload(select_local([parse_upload(text)], here).items)
 
     assert inline("large") is None
     assert inline("small|/srv/") is None
     assert inline("small") is not None
-    assert transfer.inline([]) == transfer.Inline(b"", [])
+    assert inline_upload([]) == Inline(b"", [])
 
 
 def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: Path, refusal) -> None:
@@ -480,10 +490,10 @@ def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: 
     host.variables["PATH"] = host.path = str(without(host, "tar"))
     session = host.session()
     session.request("place", str(host.home / "work"))
-    inline = transfer.inline(select_local([parse_upload("a")], here).items)
+    inline = inline_upload(select_local([parse_upload("a")], here).items)
     assert inline is not None
-    transfer.request_inline(session, inline)
-    session.request("folder", "evidence")
+    request_inline(session, inline)
+    session.request("directory", "evidence")
     assert refusal(session).word == "notar"
     assert list((host.home / "work").iterdir()) == []
 
@@ -493,7 +503,7 @@ def test_a_connection_cut_within_an_archive_leaves_each_file_old_or_new(host, he
     (here / "a").write_bytes(os.urandom(100_000))
     (here / "b").write_bytes(os.urandom(100_000))
     items = select_local([parse_upload("*")], here).items
-    data = b"".join(transfer.archive(items, [transfer.header(one) for one in items]))
+    data = b"".join(tar_archive(items, [header(one) for one in items]))
     for cut in (0, 100, 512, 50_000, 100_000, 102_000, 150_000, len(data) - 1):
         session = placed(host)
         session.request("put", ".", str(len(data)), "")
@@ -518,7 +528,7 @@ def test_leftovers_there_go_with_the_next_upload(host, session: Session, here: P
 def begin_put(session: Session, here: Path, *texts: str) -> bytes:
     """Sends the first half of an archive, and returns the rest once the host has begun to unpack it."""
     items = select_local([parse_upload(text) for text in texts], here).items
-    data = b"".join(transfer.archive(items, [transfer.header(one) for one in items]))
+    data = b"".join(tar_archive(items, [header(one) for one in items]))
     session.request("put", ".", str(len(data)), "")
     session.send(data[: len(data) // 2])
     return data[len(data) // 2 :]
@@ -542,15 +552,15 @@ def test_two_clients_that_upload_into_one_directory_leave_each_other_alone(
 
 def test_two_clients_have_each_their_own_place_for_rsync_and_scp(host, session: Session) -> None:
     other = placed(host)
-    for request in (("rsync", "."), ("drop",)):
+    for request in (("rsync", "."), ("scp_begin",)):
         places = []
         for one in (session, other):
             one.request(*request)
             places.append(os.path.join(host.home, one.reply().values))
         assert places[0] != places[1] and all(map(os.path.isdir, places))
     session.request("tidy", ".", "1")
-    session.request("undrop")
-    assert [session.reply().word, session.reply().word] == ["tidy", "undropped"]
+    session.request("scp_end")
+    assert [session.reply().word, session.reply().word] == ["tidy", "ended"]
     assert [Path(place).parent.name for place in host.home.rglob("*scp.*")] == [host.state.name]
     assert len(list((host.home / "work").glob(".sshrun*"))) == 1
 
@@ -589,7 +599,7 @@ def test_who_lost_the_host_to_a_force_puts_nothing_beside_the_new_job(
     session.send(rest)
     assert refusal(session).word == "late"
     assert os.listdir(work) == []
-    for request in (("folder", "."), ("rsync", ".")):
+    for request in (("directory", "."), ("rsync", ".")):
         other.request(*request)
         assert other.reply().word == request[0]
 
@@ -597,7 +607,7 @@ def test_who_lost_the_host_to_a_force_puts_nothing_beside_the_new_job(
 def test_a_folder_that_cannot_be_made_there_is_one_clear_line(host, session: Session, here: Path) -> None:
     grow(here, ["a"])
     grow(host.home, ["file"])
-    with pytest.raises(TransferFailed, match="the folder ~/file/sub cannot be made or written"):
+    with pytest.raises(TransferFailed, match="the directory ~/file/sub cannot be made or written"):
         upload(session, here, "a|~/file/sub/a")
 
 

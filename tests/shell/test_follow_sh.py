@@ -155,7 +155,7 @@ def follow_with_asides(host, session, job: str, offset: int = 0) -> tuple[bytes,
     session.request("follow", job, str(offset))
     assert session.reply(20).word == "log"
     log, asides = b"", []
-    for piece in session.raw_and_asides(timeout=20):
+    for piece in session.raw_and_notices(timeout=20):
         if isinstance(piece, bytes):
             log += piece
         else:
@@ -184,7 +184,8 @@ def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(
     began = time.monotonic()
     early.request("follow", job, "0")
     assert early.reply().word == "log"
-    aside = next(piece for piece in early.raw_and_asides(timeout=20) if not isinstance(piece, bytes) and piece.values)
+    asides = (piece for piece in early.raw_and_notices(timeout=20) if not isinstance(piece, bytes))
+    aside = next(piece for piece in asides if piece.values.startswith("startup"))  # an early look sees what comes before
     assert aside == ("phase", "startup 1 1 sleep 3") and time.monotonic() - began < 2.5
     early.child.close_stdin()
     early.child.wait(20)
@@ -193,7 +194,7 @@ def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(
     late = host.session()
     late.request("follow", job, "3")
     assert late.reply().word == "log"
-    assert next(late.raw_and_asides(timeout=20)) == ("phase", "running")
+    assert next(late.raw_and_notices(timeout=20)) == ("phase", "running")
     words = [words for pid, words in host.mine().items() if pid not in before]
     assert not [line for line in words if line.endswith("sleep 1")]
     (host.home / "work" / "gate").touch()
@@ -206,3 +207,40 @@ def test_a_watcher_ends_with_a_job_that_never_runs(host, until) -> None:
     log, asides = follow_with_asides(host, session, job)
     assert (log, asides[-1]) == (b"", "startup 1 1 sleep 1.5; exit 4")
     until(lambda: set(host.mine()) <= before, 5)
+
+
+def test_the_end_of_what_the_command_left_is_told_beside_the_log(host, until) -> None:
+    """To who follows from the start, and at once to who comes later; nothing of a follow is left afterwards."""
+    left = "until [ -e gate ]; do sleep 0.05; done"
+    session, job = host.begin(["sh", "-c", f"echo up; until [ -e gone ]; do sleep 0.05; done; {{ {left}; }} &"])
+    until(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
+    session.request("follow", job, "0")
+    assert session.reply(20).word == "log"
+    pieces = session.raw_and_notices(timeout=20)
+    seen = []
+    (host.home / "work" / "gone").touch()
+    while ("phase", "leftovers stop") not in seen:
+        seen.append(next(pieces))
+    late = host.session()
+    late.request("follow", job, "3")
+    assert late.reply(20).word == "log"
+    assert next(late.raw_and_notices(timeout=20)) == ("phase", "leftovers stop")
+    before = set(host.mine())
+    dropped = host.session()
+    dropped.request("follow", job, "0")
+    assert dropped.reply().word == "log"
+    dropped.child.close()
+    dropped.child.wait(20)
+    until(lambda: not [words for pid, words in host.mine().items() if pid not in before and "sleep" not in words])
+    (host.home / "work" / "gate").touch()
+    assert (host.rest(session).state, host.rest(late).state) == ("finished", "finished")
+
+
+def test_a_job_of_a_version_that_did_not_tell_of_it_is_followed_to_its_end(host, until) -> None:
+    session, job = host.begin(["sh", "-c", "until [ -e gate ]; do sleep 0.05; done; sleep 1 &"])
+    until(lambda: host.look(session, job)[1] == "running")
+    (host.job(job) / "working").unlink()
+    session.request("follow", job, "0")
+    assert session.reply(20).word == "log"
+    (host.home / "work" / "gate").touch()
+    assert host.rest(session).state == "finished"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.scripts import Refusal
+from sshrun.session.protocol import Refusal
 
 MANY = 20
 
@@ -178,7 +178,7 @@ def test_of_many_forces_one_job_is_left(host, until) -> None:
     sessions = [host.session() for _ in range(MANY // 3)]
     jobs = [host.new_id() for _ in sessions]
     for session, job in zip(sessions, jobs, strict=True):
-        session.request("force", job, "9")
+        session.request("force", job, "9", "joe@laptop")
         session.request("place", str(host.home))
         for name, values in {"command": ["sleep", "62"], "startup": [], "environment": [], "facts": []}.items():
             session.request("keep", name, *values)
