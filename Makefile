@@ -20,7 +20,7 @@ export PYTHON PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DELETE_ON_ERROR:
 # Two at a time would get in each other's way at apt's lock.
 .NOTPARALLEL:
-.PHONY: help venv demo test test-long test-mltk lint bench bench-json picture wheel clean
+.PHONY: help venv demo test test-long test-mltk lint docs bench bench-json picture wheel clean
 
 help:
 	@echo 'make demo       train a small model on a throwaway SSH server of your own'
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint       ruff, mypy, import-linter, shellcheck'
 	@echo 'make bench      speed against commands typed by hand (bench-json: as data)'
 	@echo 'make venv       .venv/bin/sshrun, running from this folder, and the tools of development'
+	@echo 'make docs       docs/settings.md and the attributes of SshMixin, from the table of settings'
 	@echo 'make picture    docs/run.svg, from a real run'
 	@echo 'make wheel      dist/*.whl'
 	@echo 'make clean      remove all of that'
@@ -55,7 +56,7 @@ $(VENV)/.tools: $(VENV)/.made
 demo: packages-demo $(VENV)/.made
 	cd examples/digits && SSHRUN_USER_SETTINGS_PATH=/dev/null ../../$(VENV)/bin/sshrun --sandbox train digits --epochs 20
 	@echo
-	@echo 'This came home to examples/digits:'
+	@echo 'The results, in examples/digits:'
 	@cd examples/digits && ls -l digits.zip metrics.json
 
 test: packages-test $(TEST_VENV)/.made
@@ -77,15 +78,19 @@ lint: packages-lint $(VENV)/.tools
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python docs/settings.py --check
 	shellcheck --shell=sh $(SHELL_SCRIPTS)
 	{ echo program=; $(REMOTE_PROGRAM); } | shellcheck --norc --severity=warning --shell=sh -
-	shellcheck .ci/run
+	shellcheck .ci/run sshrun/completion/sshrun.bash
 
 bench: packages-test $(TEST_VENV)/.made
 	@env -u PYTHONPATH $(TEST_VENV)/bin/python tests/bench
 
 bench-json: packages-test $(TEST_VENV)/.made
 	@env -u PYTHONPATH $(TEST_VENV)/bin/python tests/bench --json
+
+docs: venv
+	$(VENV)/bin/python docs/settings.py
 
 picture: venv
 	$(VENV)/bin/python docs/picture.py

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sshrun.command_line import MODEL, OF_COMMANDS, OPTIONS, REFUSED, RUN, VERBS, Option, Verb, verb_named
 from sshrun.errors import UsageError
 
 
 class Arguments(NamedTuple):
-    """The command line, sorted. `verb` is "model", "run", "program" or one of VERBS; `words` is what is left for it.
+    """The command line, sorted. `verb` is "model", "program", "resume" or one of VERBS; `words` is what is left for it.
 
-    `doubtful` are words passed on to the command that look like a mistyped option of ours.
+    `doubtful` are words passed on to the command that look like a mistyped option of ours. The last fields are options
+    of single verbs.
     """
 
     verb: str = ""
@@ -37,142 +39,112 @@ class Arguments(NamedTuple):
     version: bool = False
     env: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    follow: bool = False
+    lines: str | None = None
+    everything: bool = False
+    key_type: str | None = None
+    key_bits: str | None = None
+    key_directory: str | None = None
+    passphrase: bool = False
 
 
-# What each option sets: a value that follows it, or one that it stands for.
-WITH_VALUE = {
-    "-h": "host", "--host": "host",
-    "-p": "port", "--port": "port",
-    "-i": "identity", "--identity_file": "identity", "--identity-file": "identity",
-    "--env": "env",
-}  # fmt: skip
-FLAGS: dict[str, tuple[str, bool]] = {
-    "--wait": ("wait", True),
-    "--no-wait": ("wait", False),
-    "--resume": ("resume", True),
-    "--force": ("force", True),
-    "--clean": ("clean", True),
-    "--sandbox": ("sandbox", True),
-    "--dry-run": ("dry_run", True),
-    "--import-spec": ("import_spec", True),
-    "--json": ("json", True),
-    "-v": ("verbose", True),
-    "--verbose": ("verbose", True),
-    "-q": ("quiet", True),
-    "--quiet": ("quiet", True),
-    "--help": ("help", True),
-    "--version": ("version", True),
-}
-REPEATABLE = ("env",)  # keys
-OPTIONS = (*WITH_VALUE, *FLAGS)
-# Options of `mltk ssh` that are not ours, and what does the same here.
-REFUSED = {"--password": "log in with a key: sshrun ssh-keygen NAME"}
-# Options of many commands, MLTK's among them, that look like one of ours and are none.
-OF_COMMANDS = ("--test", "--post", "--list")
-
-# Verbs of our own, with the options that are theirs alone: True where a value follows.
-VERBS: dict[str, dict[str, bool]] = {
-    "status": {},
-    "logs": {"-f": False, "-n": True},
-    "stop": {},
-    "retrieve": {"--all": False},
-    "jobs": {},
-    "doctor": {},
-    "sandbox": {},
-    "ssh-keygen": {
-        "-t": True, "--type": True, "-b": True, "-l": True, "--length": True, "-o": True, "--output": True,
-        "--passphrase": False,
-    },
-}  # fmt: skip
-WORDLESS = ("status", "stop", "retrieve", "jobs", "sandbox", "resume")
+_BY_NAME = {name: option for option in OPTIONS for name in option.names}
+_SEE = "see: sshrun --help"
 
 
 def parse(argv: Iterable[str]) -> Arguments:
-    """Sorts the words behind `sshrun`. Raises UsageError."""
-    words = list(argv)
-    found: dict[str, object] = {}
-    rest: list[str] = []
-    doubtful: list[str] = []
-    verb = ""
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            if verb:
-                rest += words
-            else:
-                verb, rest = "program", words
-            break
-        if _ours(word, words, found):
-            continue
-        if not verb:
-            if word.startswith("-") and word != "-":
-                raise _unknown_option(word)
-            verb = word
-            if verb == "run":
-                # Our options may stand before SCRIPT; from there on every word is the script's.
-                while words and words[0] != "--" and words[0].startswith("-"):
-                    option = words.pop(0)
-                    if not _ours(option, words, found):
-                        raise _unknown_option(option)
-                rest = words[1:] if words[:1] == ["--"] else words
-                break
-            continue
-        if verb in VERBS and word.startswith("-") and word != "-":
-            _verb_option(verb, word, words, rest)
-            continue
-        if verb not in VERBS and word.startswith("--") and (near := _near_miss(word)):
-            doubtful.append(f"{word} goes to the command; if you mean ours, it is {near}")
-        rest.append(word)
-    arguments = Arguments(verb=verb, words=tuple(rest), doubtful=tuple(doubtful), **found)  # type: ignore[arg-type]
-    return _checked(arguments)
+    """Sorts the words after `sshrun`. Raises UsageError."""
+    sorter = Sorter()
+    for word in argv:
+        sorter.take(word)
+    if sorter.awaiting:
+        raise UsageError(f"{sorter.awaited_by} needs a value", _SEE)
+    verb, words, doubtful = sorter.verb, tuple(sorter.words), tuple(sorter.doubtful)
+    return _checked(Arguments(verb=verb, words=words, doubtful=doubtful, **sorter.found))  # type: ignore[arg-type]
 
 
-def _unknown_option(word: str) -> UsageError:
+class Sorter:
+    """Takes the words of a command line one by one; what it knows in between is what completion in a shell needs.
+
+    `awaiting` is the option whose value the next word is, as `awaited_by`. `foreign` is whether what comes now belongs
+    to somebody else's program.
+    """
+
+    def __init__(self) -> None:
+        self.verb = ""
+        self.words: list[str] = []
+        self.found: dict[str, object] = {}
+        self.doubtful: list[str] = []
+        self.awaiting: Option | None = None
+        self.awaited_by = ""
+        self.foreign = False
+
+    @property
+    def own_verb(self) -> Verb | None:
+        """One of VERBS; None where COMMAND is a model's, or nothing yet."""
+        return verb_named(self.verb)
+
+    def take(self, word: str) -> None:
+        """Raises UsageError for what cannot stand in this place, and has then not taken it."""
+        if self.foreign:
+            self.words.append(word)
+        elif self.awaiting:
+            self._set(self.awaiting, word)
+            self.awaiting = None
+        elif word == "--":
+            self.verb = self.verb or "program"
+            self.foreign = True
+        elif word.startswith("-") and word != "-":
+            self._take_option(word)
+        elif not self.verb:
+            self.verb = word
+        else:
+            self.words.append(word)
+            self.foreign = self.verb == "run"  # from SCRIPT on every word is the script's
+
+    def _take_option(self, word: str) -> None:
+        name, equals, value = word.partition("=")
+        verb = self.own_verb
+        option = _option(name, verb.options if verb else ())
+        # -p=3 behind MODEL may well mean something to the command.
+        if option is None or (equals and name in _BY_NAME and not name.startswith("--")):
+            if verb or not self.verb:
+                raise _unknown_option(word, verb.options if verb else ())
+            if near := _near_miss(name):
+                self.doubtful.append(f"{word} goes to the command; if you mean ours, it is {near}")
+            self.words.append(word)
+        elif option.value and not equals:
+            self.awaiting, self.awaited_by = option, name
+        elif option.value:
+            self._set(option, value)
+        elif equals:
+            raise UsageError(f"{name} takes no value", _SEE)
+        elif self.found.get(option.key, option.state) != option.state:
+            raise UsageError(f"{_names_of(option.key)} exclude each other", "leave one of them out")
+        else:
+            self.found[option.key] = option.state
+
+    def _set(self, option: Option, value: str) -> None:
+        if option.repeatable:
+            self.found[option.key] = (*self.found.get(option.key, ()), value)  # type: ignore[misc]
+        else:
+            self.found[option.key] = value
+
+
+def _option(name: str, of_verb: Iterable[Option]) -> Option | None:
+    return _BY_NAME.get(name) or next((option for option in of_verb if name in option.names), None)
+
+
+def _names_of(key: str) -> str:
+    return " and ".join(option.names[0] for option in OPTIONS if option.key == key)
+
+
+def _unknown_option(word: str, of_verb: Iterable[Option]) -> UsageError:
     name = word.partition("=")[0]
     if name in REFUSED:
         return UsageError(f"{name} is no option of sshrun", REFUSED[name])  # its value is nobody's business
-    return UsageError(f"unknown option {word}{_nearest(word, OPTIONS)}", "see: sshrun --help")
-
-
-def _ours(word: str, words: list[str], found: dict[str, object]) -> bool:
-    """Takes one of our options, and its value from `words`, if `word` is one."""
-    name, equals, value = word.partition("=")
-    if word in FLAGS:
-        key, state = FLAGS[word]
-        if key == "wait" and found.get("wait", state) != state:
-            raise UsageError("--wait and --no-wait exclude each other", "leave one of them out")
-        found[key] = state
-        return True
-    if name in FLAGS and equals:
-        raise UsageError(f"{name} takes no value", "see: sshrun --help")
-    if equals and name in WITH_VALUE and name.startswith("--"):
-        _take_value(WITH_VALUE[name], value, found)
-        return True
-    if word in WITH_VALUE:
-        if not words:
-            raise UsageError(f"{word} needs a value", "see: sshrun --help")
-        _take_value(WITH_VALUE[word], words.pop(0), found)
-        return True
-    return False
-
-
-def _take_value(key: str, value: str, found: dict[str, object]) -> None:
-    if key in REPEATABLE:
-        found[key] = (*found.get(key, ()), value)  # type: ignore[misc]
-    else:
-        found[key] = value
-
-
-def _verb_option(verb: str, word: str, words: list[str], rest: list[str]) -> None:
-    options = VERBS[verb]
-    name, equals, value = word.partition("=")
-    if name not in options:
-        raise UsageError(f"unknown option {word}{_nearest(word, (*OPTIONS, *options))}", "see: sshrun --help")
-    rest.append(name)
-    if options[name]:
-        if not equals and not words:
-            raise UsageError(f"{name} needs a value", "see: sshrun --help")
-        rest.append(value if equals else words.pop(0))
+    known = (*_BY_NAME, *(name for option in of_verb for name in option.names))
+    return UsageError(f"unknown option {word}{_nearest(word, known)}", _SEE)
 
 
 def _checked(arguments: Arguments) -> Arguments:
@@ -181,15 +153,15 @@ def _checked(arguments: Arguments) -> Arguments:
     if not arguments.verb and arguments.resume:
         arguments = arguments._replace(verb="resume")
     if not arguments.verb:
-        raise UsageError("no command given", "see: sshrun --help")
-    surplus = [word for word in arguments.words if word not in VERBS.get(arguments.verb, ())]
-    if arguments.verb in WORDLESS and surplus:
-        raise UsageError(f"sshrun {arguments.verb} takes no {surplus[0]!r}", "a host is named with --host HOST")
-    if arguments.verb in (*VERBS, "resume") and arguments.dry_run:
+        raise UsageError("no command given", _SEE)
+    own = verb_named(arguments.verb)
+    if arguments.words and (arguments.verb == "resume" or (own and not own.words)):
+        raise UsageError(f"sshrun {arguments.verb} takes no {arguments.words[0]!r}", "a host is named with --host HOST")
+    if arguments.dry_run and (arguments.verb == "resume" or (own and RUN not in own.scopes)):
         raise UsageError(f"--dry-run shows a run, and {arguments.verb} is none", "sshrun --dry-run COMMAND MODEL")
-    if arguments.verb not in (*VERBS, "run", "program", "resume"):
+    if own is None and arguments.verb not in ("program", "resume"):
         if not arguments.words:
-            near = _nearest(arguments.verb, (*VERBS, "run"))
+            near = _nearest(arguments.verb, [verb.name for verb in VERBS])
             lack = f"no model is named{near}" if near else "which model?"
             raise UsageError(f"sshrun {arguments.verb}: {lack}", f"sshrun {arguments.verb} MODEL; see: sshrun --help")
         arguments = arguments._replace(verb="model", words=(arguments.verb, *arguments.words))
@@ -201,7 +173,7 @@ def _checked(arguments: Arguments) -> Arguments:
         raise UsageError("--resume and --force exclude each other", "--resume attaches, --force discards")
     if arguments.import_spec and arguments.dry_run:
         raise UsageError("--import-spec and --dry-run exclude each other", "a dry run runs nothing that has an effect")
-    if arguments.import_spec and arguments.verb != "model":
+    if arguments.import_spec and arguments.verb != MODEL:
         raise UsageError("--import-spec is about the file of a model", "sshrun --import-spec COMMAND MODEL")
     if arguments.verbose and arguments.quiet:
         raise UsageError("-v and -q exclude each other", "leave one of them out")
@@ -211,12 +183,12 @@ def _checked(arguments: Arguments) -> Arguments:
     return arguments
 
 
-def _near_miss(word: str) -> str:
+def _near_miss(name: str) -> str:
     from sshrun.spelling import near_miss
 
-    if word.partition("=")[0] in OF_COMMANDS:
+    if name in OF_COMMANDS or not name.startswith("--"):
         return ""
-    return near_miss(word.partition("=")[0], [option for option in OPTIONS if option.startswith("--")])
+    return near_miss(name, [option for option in _BY_NAME if option.startswith("--")])
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:

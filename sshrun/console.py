@@ -9,27 +9,32 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sshrun.errors import OutputFailed, SshrunError
-from sshrun.interrupts import Interrupted
-from sshrun.job import (
-    Described,
+from sshrun.events import (
+    VERSION,
     Event,
-    Heard,
-    Logged,
+    JobChanged,
     LoggingIn,
-    Moved,
+    LoginMessage,
+    Notice,
+    Output,
+    PasswordRefused,
     Phase,
-    Retrieved,
-    Said,
+    Results,
     Started,
-    TryAgain,
-    Warned,
-    files_text,
+    TransferProgress,
+    WarningNotice,
+    to_data,
 )
+from sshrun.interrupts import Interrupted
 from sshrun.terminal import TerminalFilter, visible
-from sshrun.waiting import LiveLine, Waiting, can_erase
+from sshrun.units import files_text
+from sshrun.waiting import LiveLine, Waiting, can_erase, columns_of
+
+if TYPE_CHECKING:
+    from sshrun.table import Sheet, Table
 
 Result = TypeVar("Result")
 
@@ -82,15 +87,26 @@ class Console:
             self._line(line)
         if others and error.hint:
             self._line(error.hint)
-        for line in error.account.splitlines():
+        for line in error.details.splitlines():
             self.detail(line)
 
     def data(self, text: str) -> None:
         """A line of what was asked for."""
+        self._write_data(f"{text}\n")
+
+    def _write_data(self, lines: str) -> None:
         with self._alone():
             self._make_room()
             self._waiting.shown()
-            _write(1, f"{text}\n".encode("utf-8", "surrogateescape"))
+            _write(1, lines.encode("utf-8", "surrogateescape"))
+
+    def table(self, table: Table | Sheet) -> None:
+        """What was asked for, in columns."""
+        if os.isatty(1):
+            self._write_data(table.drawn(columns_of(1)))
+        else:
+            for line in table.plain():
+                self.data(line)
 
     def record(self, fields: dict[str, Any]) -> None:
         """One object of data that is meant for programs: nothing for a person."""
@@ -101,38 +117,46 @@ class Console:
             self._show(event)
 
     def _show(self, event: Event) -> None:
-        if isinstance(event, Logged):
+        if isinstance(event, Output):
             self._show_log(event.data)
         elif isinstance(event, Phase | LoggingIn):
             if not self.quiet:
                 self._waiting.begin(event)
-        elif isinstance(event, Said):
+        elif isinstance(event, Notice):
             self.say(event.text.rstrip("\n"))
-        elif isinstance(event, Warned):
+        elif isinstance(event, WarningNotice):
             self.warn(event.text)
-        elif isinstance(event, Heard):
+        elif isinstance(event, LoginMessage):
             self.hear(event.text)
-        elif isinstance(event, TryAgain):
+        elif isinstance(event, PasswordRefused):
             self._try_again(event.text)
-        elif isinstance(event, Moved):
+        elif isinstance(event, TransferProgress):
             self._progress(event)
         elif isinstance(event, Started):
             self.say(f"job {event.id} is on {event.host}")
-        elif isinstance(event, Described):
+        elif isinstance(event, JobChanged):
             self.detail(f"job {event.job.id}: {event.job.state} {event.job.phase}".rstrip())
-        elif isinstance(event, Retrieved):
-            self.say(event.text)
+        elif isinstance(event, Results):
+            self.say(f"downloaded {event.text}")
 
     def play(self, steps: Generator[Event, None, Result]) -> Result:
-        """Carries steps through and shows what happens; returns what they return."""
+        """Carries steps through and shows what happens; returns what they return.
+
+        Interrupted is raised into the steps also where it comes while an event is shown: they know what to tell.
+        """
+        interrupted: Interrupted | None = None
         try:
             while True:
                 try:
-                    event = next(steps)
+                    event = next(steps) if interrupted is None else steps.throw(interrupted)
                 except StopIteration as end:
                     result: Result = end.value
                     return result
-                self.show(event)
+                interrupted = None
+                try:
+                    self.show(event)
+                except Interrupted as error:
+                    interrupted = error
         finally:
             self._waiting.end()
 
@@ -151,7 +175,7 @@ class Console:
             self._waiting.shown()
             self._amid_line = os.isatty(2) and not data.endswith(b"\n")
 
-    def _progress(self, event: Moved) -> None:
+    def _progress(self, event: TransferProgress) -> None:
         now = time.monotonic()
         if event.finished:
             self._end_bar()
@@ -169,7 +193,7 @@ class Console:
         elif self._bar is not None or now - self._moving_since >= BAR_PAUSE:
             self._draw(event)
 
-    def _draw(self, event: Moved) -> None:
+    def _draw(self, event: TransferProgress) -> None:
         if self._bar is None:
             from rich import progress
             from rich.console import Console as RichConsole
@@ -230,20 +254,20 @@ class JsonConsole(Console):
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         super().__init__(verbose=verbose, quiet=quiet)
         self._filter = None
-        self._waiting = Waiting(self._record_phase, None)
+        self._waiting = Waiting(self._write_event, None)
         # A chunk may end inside of a character, which waits for its rest.
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._log_end = 0
 
     def say(self, text: str) -> None:
-        self.record({"event": "said", "text": text})
+        self._write_event(Notice("", text))
 
     def detail(self, text: str) -> None:
         if self.verbose:
-            self.record({"event": "detail", "text": text})
+            self._write_event(Notice("detail", text))
 
     def warn(self, text: str) -> None:
-        self.record({"event": "warning", "text": text})
+        self._write_event(WarningNotice(text))
 
     def fail(self, error: SshrunError) -> None:
         cause = type(error).__name__
@@ -263,10 +287,13 @@ class JsonConsole(Console):
     def data(self, text: str) -> None:
         pass
 
+    def table(self, table: Table | Sheet) -> None:
+        pass
+
     def record(self, fields: dict[str, Any]) -> None:
         import json
 
-        _write(1, json.dumps(fields, ensure_ascii=True).encode() + b"\n")
+        _write(1, json.dumps({"version": VERSION, **fields}, ensure_ascii=True).encode() + b"\n")
 
     def show(self, event: Event) -> None:
         self._waiting.end()
@@ -275,41 +302,26 @@ class JsonConsole(Console):
             self._waiting.begin(event)
             self._waiting.shown()
             self._waiting.go_on()
-        elif isinstance(event, Logged):
+        elif isinstance(event, Output):
             self._log(event.data, event.offset)
-        elif isinstance(event, Said):
-            self.record({"event": event.kind, "text": event.text})
-        elif isinstance(event, Warned):
-            self.warn(event.text)
-        elif isinstance(event, Heard | TryAgain):
-            self.record({"event": "heard", "text": event.text})
-        elif isinstance(event, Moved):
-            self.record({"event": event.direction, **event._asdict()})
-        elif isinstance(event, Started):
-            self.record({"event": "started", "id": event.id, "host": event.host})
-        elif isinstance(event, Phase):
-            self._record_phase(event)
-        elif isinstance(event, Described):
-            job = event.job
-            self.record({"event": "job", "id": job.id, "state": job.state, "code": job.code, "phase": job.phase})
-        elif isinstance(event, Retrieved):
-            self.record({"event": "retrieved", "files": list(event.paths)})
+        else:
+            self._write_event(event)
 
     def finish(self) -> None:
         with suppress(Interrupted, OutputFailed):
             self._log(b"", self._log_end, final=True)
 
-    def _record_phase(self, phase: Phase) -> None:
-        self.record({"event": "phase", **phase._asdict()})
+    def _write_event(self, event: Event) -> None:
+        self.record(to_data(event))
 
     def _log(self, data: bytes, offset: int, *, final: bool = False) -> None:
         begin = offset - len(self._decoder.getstate()[0])
         self._log_end = offset + len(data)
         if text := self._decoder.decode(data, final):
-            self.record({"event": "log", "offset": begin, "text": text})
+            self._write_event(Output(text.encode("utf-8", "surrogateescape"), begin))
 
 
-def _moved_text(event: Moved) -> str:
+def _moved_text(event: TransferProgress) -> str:
     by = f", by {event.engine}" if event.engine else ""
     return f"{event.direction}: {event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB, {files_text(event.files)}{by}"
 

@@ -4,20 +4,20 @@
     ├── UsageError ..................... 2    wrong words on the command line
     ├── ProgramMissing ................. 2    a program that is needed here is not there
     ├── SettingsError .................. 2    wrong words in files, all of them at once
-    ├── NothingThere ................... 2    nothing to resume, follow, stop or retrieve
-    ├── JobIsThere ..................... 75   another job holds the host (EX_TEMPFAIL of sysexits.h)
+    ├── JobNotFound ................... 2    nothing to resume, follow, stop or retrieve
+    ├── HostBusy ..................... 75   another job holds the host (EX_TEMPFAIL of sysexits.h)
     ├── JobLost ........................ 76   the job ended without a trace
-    └── RemoteError .................... 255  as ssh itself says it
+    └── RemoteError .................... 255  as ssh itself has it
         ├── ConnectionFailed ...........      no connection, and a retry may help: it was lost, or the server hung up
-        │   ├── Unreachable ............      nobody answered, so that nobody minds being asked again soon
+        │   ├── Unreachable ............      nobody answered, so that a retry may follow soon
         │   └── Refused ................      a retry cannot help: a key or a host key is wrong
         │       └── AnswerNeeded .......      a retry can help if a person answers: a password, a passphrase, a code
         ├── HostUnfit ..................      the host lacks what a job needs
         │   └── DirectoryGone ..........      a job's working directory, and with it its results
-        ├── TransferFailed .............      files did not get across whole
-        └── OutputFailed ...............      what the job prints cannot be shown or kept here
+        ├── TransferFailed .............      files did not arrive whole
+        └── OutputFailed ...............      what the job prints cannot be shown or written
 
-Each is one line that says what is wrong and where, and a hint: what to type next. `account` is the rest, for -v.
+Each is one line that says what is wrong and where, and a hint: what to type next. `details` is the rest, for -v.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SshrunError(Exception):
     """An error that is the user's to solve: shown as one line, never as a traceback."""
 
     exit_status = 70
-    account = ""
+    details = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -56,19 +56,19 @@ class SettingsError(SshrunError):
 
     exit_status = 2
 
-    def __init__(self, problems: list[str], hint: str = "", account: str = "") -> None:
+    def __init__(self, problems: list[str], hint: str = "", details: str = "") -> None:
         super().__init__("\n".join(problems), hint)
         self.problems = problems
-        self.account = account
+        self.details = details
 
 
-class NothingThere(SshrunError):
+class JobNotFound(SshrunError):
     """There is no job to resume, follow, stop or retrieve."""
 
     exit_status = 2
 
 
-class JobIsThere(SshrunError):
+class HostBusy(SshrunError):
     """Another job holds the host; `job_id` is "" where it is not known."""
 
     exit_status = 75
@@ -103,11 +103,11 @@ class Refused(ConnectionFailed):
 
 
 class AnswerNeeded(Refused):
-    """Logging in takes a person's answer, and nobody was asked."""
+    """Logging in takes a person's answer, and nobody could be asked."""
 
 
 class HostUnfit(RemoteError):
-    """The host answers, but lacks something without which no job can run there."""
+    """The host answers, but lacks something without which no job can run."""
 
 
 class DirectoryGone(HostUnfit):
@@ -115,11 +115,11 @@ class DirectoryGone(HostUnfit):
 
 
 class TransferFailed(RemoteError):
-    """Files did not get across whole; what was there before is still there."""
+    """Files did not arrive whole; those that they would replace are unchanged."""
 
 
 class OutputFailed(RemoteError):
-    """What the job prints cannot be shown or kept here (a full disk, a folder of somebody else's); it goes on."""
+    """What the job prints cannot be shown or written (a full disk, a directory of somebody else's); it goes on."""
 
     def __init__(
         self, place: str, error: OSError, hint: str = "make room here; a job that runs goes on: sshrun --resume"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
@@ -22,15 +23,18 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Raises Interrupted where a signal comes; but from `hold` on, the first Ctrl+C makes `descriptor` readable."""
+    """Raises Interrupted where a signal comes; but from `hold` on, the first Ctrl+C makes `descriptor` readable.
 
-    def __init__(self) -> None:
+    Of no `signals`, none is handled: for who asks to stop otherwise.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
         self.descriptor, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
         self.asked = False
         self.passed_on = False
         self._holding = False
-        for number in SIGNALS:
+        for number in signals:
             # What is ignored already (nohup, or "&" in a script) is to stay so.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._handle)

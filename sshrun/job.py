@@ -1,13 +1,36 @@
-"""A job as data: what was asked for, what is known of it, and what happens on the way."""
+"""A job as data: what was asked for, and what is known of it."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple
 
-State = Literal["claimed", "void", "preparing", "running", "finished", "lost"]
+MANIFEST_VERSION = 1  # raised when a field goes or changes its meaning, not when one is added
+
+
+class State(StrEnum):
+    """What a job is at, as ARCHITECTURE.md draws it. Whoever asks for more than equality asks a predicate."""
+
+    CLAIMED = "claimed"  # the host is taken, files are on their way
+    VOID = "void"  # the claim ended before anything was started
+    PREPARING = "preparing"  # the environment and the startup commands
+    RUNNING = "running"
+    FINISHED = "finished"  # with an exit code
+    LOST = "lost"  # without one
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of the job runs any more."""
+        return self in (State.FINISHED, State.LOST)
+
+    @property
+    def is_started(self) -> bool:
+        """The host has begun the job: what was sent for it is there."""
+        return self not in (State.CLAIMED, State.VOID)
+
 
 SIGNALS = {
     1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
@@ -15,12 +38,13 @@ SIGNALS = {
 }  # fmt: skip
 
 
+RUNNING_PHASE = "running"
 TITLE_LIMIT = 200  # characters
 COMMAND_LIMIT = 100
 
 
-class Facts(NamedTuple):
-    """What the client that started a job wrote down with it: enough to bring its results home from anywhere."""
+class Manifest(NamedTuple):
+    """What the client that started a job wrote down with it: enough to download its results from anywhere."""
 
     command: str = ""
     model: str = ""
@@ -37,6 +61,7 @@ class Facts(NamedTuple):
     path: str = ""  # on the client: the spec, without links in it; the current directory where there is no spec
     args: tuple[str, ...] = ()
     startup_cmds: tuple[str, ...] = ()
+    version: int = 0  # of the form; 0 where it was written before there was one
 
     @property
     def resumed_by(self) -> str:
@@ -56,15 +81,22 @@ class Facts(NamedTuple):
         login = "@".join(filter(None, (self.user, self.client)))
         return ":".join(filter(None, (login, self.path or self.spec)))
 
-    def started_as(self, job: Facts) -> Facts:
-        """These facts, of a client that resumes, with those of the start, which stay what they were."""
+    @property
+    def about(self) -> str:
+        """What the job is and who started it, in brackets; "" where its claim is all that the host has yet."""
+        origin = f"from {self.origin}" if self.origin else ""
+        shown = ", ".join(filter(None, (self.title, origin)))
+        return f" ({shown})" if shown else ""
+
+    def started_as(self, job: Manifest) -> Manifest:
+        """This manifest, of a client that resumes, with what is known of the start, which stays what it was."""
         if not job.path:  # recorded by an older version
             return self
         started = ("argv", "args", "user", "client", "path", "startup_cmds")
         return self._replace(**{name: getattr(job, name) for name in started})
 
-    def names(self, job: Facts, *, started_here: bool) -> bool:
-        """Whether COMMAND MODEL, of which these are the facts, mean the job of those facts.
+    def names(self, job: Manifest, *, started_here: bool) -> bool:
+        """Whether COMMAND MODEL, of which this is the manifest, mean the job of that one.
 
         A path says nothing on another machine: there it is the client that has to be the same as well. `started_here`
         is for one whose name has changed since. What an older version has not recorded is not compared.
@@ -96,27 +128,68 @@ class Job(NamedTuple):
     started: int | None = None
     ended: int | None = None
     log_size: int = 0
-    marks: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
     phase: str = ""
-    facts: Facts = Facts()
+    manifest: Manifest = Manifest()
     discarded: Discarded | None = None
 
     @property
     def cut_off(self) -> str:
         """Where a job ended before its command began, and how; "" where it did not. A lost one ends nowhere."""
-        if self.code is None or self.phase == "running":
+        if self.code is None or self.command_began:
             return ""
         kind, _, number = self.phase.partition(" ")
         if kind == "startup" and number.isdecimal():
-            commands = self.facts.startup_cmds
+            commands = self.manifest.startup_cmds
             text = f" (`{_cut(commands[int(number) - 1], COMMAND_LIMIT)}`)" if 0 < int(number) <= len(commands) else ""
             return f"startup command {number}{text} failed with {_code_words(self.code)}"
         where = f"phase {self.phase}" if self.phase else "a start file of the login shell there: try sshrun doctor"
         return f"the job ended before its command began ({code_text(self.code)}), in {where}"
 
     @property
-    def over(self) -> bool:
-        return self.state in ("finished", "lost")
+    def is_over(self) -> bool:
+        return self.state.is_over
+
+    @property
+    def is_started(self) -> bool:
+        return self.state.is_started
+
+    @property
+    def is_lost(self) -> bool:
+        return self.state is State.LOST
+
+    @property
+    def is_claim(self) -> bool:
+        """Its files are still on their way."""
+        return self.state is State.CLAIMED
+
+    @property
+    def is_void(self) -> bool:
+        """It was never more than a claim."""
+        return self.state is State.VOID
+
+    @property
+    def command_began(self) -> bool:
+        return self.phase == RUNNING_PHASE
+
+    @property
+    def is_retrieved(self) -> bool:
+        """A client has told the host that all results are downloaded."""
+        return "retrieved" in self.flags
+
+    @property
+    def is_discarded(self) -> bool:
+        return "discarded" in self.flags
+
+    @property
+    def is_held(self) -> bool:
+        """Its shutdown commands have waited once for a download that was missing."""
+        return "held" in self.flags
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether a start is refused because of this job."""
+        return not (self.is_void or self.is_retrieved or self.is_discarded)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -140,147 +213,14 @@ def _code_words(code: int) -> str:
     return code_text(code).replace("exit", "exit code", 1)
 
 
-def files_text(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+def manifest_to_data(manifest: Manifest) -> dict[str, Any]:
+    return {name: value for name, value in manifest._asdict().items() if value}
 
 
-def size_text(count: int) -> str:
-    """`81.2 GB` of so many bytes: of 1000, as disks and networks are sold."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:  # what is rounded to three digits
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
-def age_text(seconds: float) -> str:
-    """`42 s`, `7 min`, `3 h 20 min`, `2 d 4 h`."""
-    whole = max(0, int(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    minutes, hours = whole // 60, whole // 3600
-    if hours < 1:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {minutes % 60} min"
-    return f"{hours // 24} d {hours % 24} h"
-
-
-# What happens on the way. jobs.py yields these, console.py shows them.
-
-
-class Said(NamedTuple):
-    """A line for the person; `kind` is what --json calls it."""
-
-    kind: str
-    text: str
-
-
-class Warned(NamedTuple):
-    text: str
-
-
-class Heard(NamedTuple):
-    """A line of a program that ssh goes through while it logs in: it may ask for something to be done."""
-
-    text: str
-
-
-class TryAgain(NamedTuple):
-    """A password was refused, and ssh asks again, or has done so already."""
-
-    text: str
-
-
-class Logged(NamedTuple):
-    """The job's output, as it is, from byte `offset` on."""
-
-    data: bytes
-    offset: int
-
-
-class Moved(NamedTuple):
-    """Files on their way: `direction` is "upload" or "download"; sizes in bytes."""
-
-    direction: str
-    done: int
-    total: int
-    files: int
-    finished: bool = False
-    engine: str = ""  # the ways it took, once it is finished
-
-
-class Started(NamedTuple):
-    """The host holds the job."""
-
-    id: str
-    host: str
-
-
-class Described(NamedTuple):
-    """What is known of the job changed."""
-
-    job: Job
-
-
-class Retrieved(NamedTuple):
-    """Results are in place: all their local paths, and a line for a person that may leave some out."""
-
-    paths: tuple[str, ...]
-    text: str
-
-
-class Phase(NamedTuple):
-    """What is waited for from here on, until the next one. Without `text` nothing is: the job's command runs.
-
-    `name` is for programs; `detail` is what it is at, and changes within a phase. Where it is one of several, it is
-    `number` of `total`.
-    """
-
-    name: str
-    text: str = ""
-    number: int = 0
-    total: int = 0
-    detail: str = ""
-
-    @property
-    def logged(self) -> bool:
-        """Whether the job's log tells of it too, perhaps with a bar that is drawn at this moment."""
-        return self.name in ("environment", "startup")
-
-    @property
-    def early(self) -> bool:
-        """Whether every command begins with it, quickly as a rule."""
-        return self.name in ("reading", "connecting", "answer", "examining")
-
-    @property
-    def lengthy(self) -> bool:
-        """Whether it may take minutes by its nature; other phases do only where host or network are slow."""
-        return self.logged or self.name in ("wheels", "stopping", "discarding", "shutdown")
-
-
-class LoggingIn(NamedTuple):
-    """A phase too, but with the terminal in ssh's hands: it may ask for a password there, or a touch of a key."""
-
-    host: str
-
-    @property
-    def phase(self) -> Phase:
-        return Phase("connecting", f"connecting to {self.host}")
-
-
-Event = Said | Warned | Logged | Moved | Started | Described | Retrieved | Heard | TryAgain | Phase | LoggingIn
-
-
-def facts_to_data(facts: Facts) -> dict[str, Any]:
-    return {name: value for name, value in facts._asdict().items() if value}
-
-
-def facts_from_data(data: Mapping[str, Any]) -> Facts:
-    """Reads facts that this or another version of sshrun wrote: what is unknown is left out."""
-    known = {name: data[name] for name in Facts._fields if name in data}
+def manifest_from_data(data: Mapping[str, Any]) -> Manifest:
+    """Reads what this or another version of sshrun wrote: what is unknown is left out."""
+    known = {name: data[name] for name in Manifest._fields if name in data}
     for name in ("argv", "download_files", "shutdown_cmds", "args", "startup_cmds"):
         if name in known:
             known[name] = tuple(str(item) for item in known[name])
-    return Facts(**known)
+    return Manifest(**known)

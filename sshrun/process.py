@@ -1,7 +1,8 @@
 """The only place that starts programs.
 
-`spawn` starts one with file descriptors of one's own, through posix_spawn(3): nothing has to be imported, so that ssh
-is under way before the rest of sshrun is loaded. `run` is for programs that are waited for, through the `sh` library.
+`spawn` starts one with file descriptors of the caller's choice, through posix_spawn(3): nothing has to be imported, so
+that ssh is under way before the rest of sshrun is loaded. `run` is for programs that are waited for, through the `sh`
+library.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from sshrun import process_tree
 from sshrun.errors import ProgramMissing
 
 PIPE = -1
@@ -89,14 +91,14 @@ class Child:
             self.wait()
 
     def end(self, grace: float) -> None:
-        """Asks it to end, and all that it has started; who has not ended after `grace` seconds is killed.
+        """Sends SIGTERM to it and to all that it has started; what still runs after `grace` seconds is killed.
 
-        Meanwhile no signal interrupts us: to be impatient would leave the processes to themselves.
+        Meanwhile no signal interrupts us: to leave earlier would leave the processes behind.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
         try:
-            # Taken while it runs, since orphans cannot be told from strangers.
-            family = [] if self.poll() is not None else [self.pid, *_descendants(self.pid)]
+            # Listed while it runs, since orphans can no longer be recognized.
+            family = [] if self.poll() is not None else [self.pid, *process_tree.descendants(self.pid, _parents())]
             _signal(family, signal.SIGTERM)
             deadline = time.monotonic() + grace
             while (left := self._still_running(family)) and time.monotonic() < deadline:
@@ -108,7 +110,7 @@ class Child:
 
     def _still_running(self, family: Sequence[int]) -> list[int]:
         self.poll()  # so that it does not stay a zombie
-        return [pid for pid in family if (self.status is None if pid == self.pid else _runs(pid))]
+        return [pid for pid in family if (self.status is None if pid == self.pid else process_tree.runs(pid))]
 
 
 def spawn(
@@ -179,45 +181,15 @@ def _await_end(pid: int, seconds: float) -> None:
         os.close(descriptor)
 
 
-def _descendants(ancestor: int) -> list[int]:
-    """The processes that a process has started, those that they have started, and so on."""
-    found = [ancestor]
-    parents = _parents()
-    for pid in found:  # which grows
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found[1:]
-
-
 def _parents() -> dict[int, int]:
     """The parent of each process of this machine."""
-    if os.path.exists("/proc/self/stat"):
-        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-        return {pid: int(fields[1]) for pid in pids if (fields := _stat(pid))}
+    if process_tree.is_listed():
+        return process_tree.parents()
     try:
         listed = capture(["ps", "-A", "-o", "pid=", "-o", "ppid="]).output
     except ProgramMissing:
         return {}
     return {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
-
-
-def _stat(pid: int) -> list[bytes]:
-    """State, parent and so on of a process: proc(5), from the third field on, since the second may hold anything."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b") ")[2].split()
-    except OSError:
-        return []
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process is there and no zombie, which nobody may take away: PID 1 of a container is any program."""
-    if os.path.exists("/proc/self/stat"):
-        return _stat(pid)[:1] not in ([], [b"Z"])
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:

@@ -1,13 +1,13 @@
-"""Where ssh asks a person for a password, a passphrase or a code: whether it does now, and the state it is left in."""
+"""The terminal on which ssh asks for a password, a passphrase or a code: whether it does now, and its modes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
-TERMINAL = "/dev/tty"  # what readpassphrase(3) opens, whatever stdin and stderr are
+from sshrun import process_tree
 
+TERMINAL = "/dev/tty"  # what readpassphrase(3) opens, whatever stdin and stderr are
 
 # Where ssh looks for a program that asks in a window if SSH_ASKPASS names none; each system has its own of these.
 ASKPASS = (
@@ -86,12 +86,12 @@ def _in_foreground(terminal: int) -> bool:
         return False
 
 
-def questions_can_be_seen() -> bool:
-    """Whether every question of ssh's can be seen from here, by what Linux tells of a process's children: proc(5)."""
-    return os.path.exists(_children_file(os.getpid()))
+def questions_are_noticed() -> bool:
+    """Whether every question of ssh's can be noticed, by the list of processes that Linux has."""
+    return process_tree.is_listed()
 
 
-def question_stands(terminal: int) -> bool:
+def is_asking(terminal: int) -> bool:
     """Whether somebody waits for an answer on a terminal, given as a file descriptor.
 
     ssh opens the terminal by its name for each question, be it for a password or for a yes to a host key, and closes it
@@ -102,27 +102,15 @@ def question_stands(terminal: int) -> bool:
     modes = _modes(terminal)
     if modes is None:
         return False
-    return not modes[3] & termios.ECHO or any(_holds_terminal(pid) for pid in _descendants(os.getpid()))
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    try:
-        with open(_children_file(pid), encoding="ascii") as file:
-            children = file.read().split()
-    except OSError:
-        return  # it has ended
-    for child in map(int, children):
-        yield child
-        yield from _descendants(child)
+    if not modes[3] & termios.ECHO:
+        return True
+    children = process_tree.descendants(os.getpid(), process_tree.parents())
+    return any(_holds_terminal(pid) for pid in children)
 
 
 def _holds_terminal(pid: int) -> bool:
-    folder = f"/proc/{pid}/fd"
+    directory = f"/proc/{pid}/fd"
     try:
-        return any(os.readlink(os.path.join(folder, name)) == TERMINAL for name in os.listdir(folder))
+        return any(os.readlink(os.path.join(directory, name)) == TERMINAL for name in os.listdir(directory))
     except OSError:
         return False
-
-
-def _children_file(pid: int) -> str:
-    return f"/proc/{pid}/task/{pid}/children"

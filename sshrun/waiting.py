@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from sshrun.job import LoggingIn, Phase, age_text
-from sshrun.prompt import question_stands, questions_can_be_seen
+from sshrun.events import LoggingIn, Phase
+from sshrun.prompt import is_asking, questions_are_noticed
 from sshrun.terminal import visible
+from sshrun.units import age_text
 
 ERASE = b"\r\x1b[K"  # back to the first column, and the line is empty: ECMA-48, EL
 COLUMNS = 80
@@ -46,7 +47,7 @@ class Waiting:
             self._began = time.monotonic()
             self._said = False
         self.phase = phase
-        if self._logging_in and self._on_terminal and not questions_can_be_seen():
+        if self._logging_in and self._on_terminal and not questions_are_noticed():
             self._tell_once()  # before ssh can ask: later nobody can know whether a question stands there
         elif self._live is not None and self._live.drawn:
             self._draw(self._live)
@@ -81,7 +82,7 @@ class Waiting:
     def _beat(self) -> None:
         if self._live is not None and not self._logging_in:
             self._draw(self._live)
-        elif not (self._logging_in and self._on_terminal and question_stands(2)):
+        elif not (self._logging_in and self._on_terminal and is_asking(2)):
             self._tell_once()
 
     def _tell_once(self) -> None:
@@ -112,7 +113,8 @@ class LiveLine:
         """Puts `text` and `end` in place of what it shows. Where the terminal is too narrow, the text is cut."""
         if not self._in_foreground():
             return
-        room = self._width() - 1 - len(end)  # the last column is left free, since terminals begin a new line in it
+        # The last column is left free, since terminals begin a new line in it.
+        room = columns_of(self._terminal) - 1 - len(end)
         if len(text) > room:
             text = text[: max(0, room - 1)] + "…"
         self.drawn = True
@@ -129,12 +131,6 @@ class LiveLine:
             return os.tcgetpgrp(self._terminal) == os.getpgrp()
         except OSError:
             return True  # it is not the terminal that controls us, so no shell's either
-
-    def _width(self) -> int:
-        try:
-            return os.get_terminal_size(self._terminal).columns or COLUMNS
-        except OSError:
-            return COLUMNS
 
 
 class Pulse:
@@ -165,6 +161,13 @@ class Pulse:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._going:
             self._beat()
+
+
+def columns_of(terminal: int) -> int:
+    try:
+        return os.get_terminal_size(terminal).columns or COLUMNS
+    except OSError:
+        return COLUMNS
 
 
 def can_erase() -> bool:

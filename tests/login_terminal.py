@@ -22,11 +22,11 @@ class LoginTerminal:
     its foreground job, and takes it back when that ends. So nothing that sshrun leaves behind ends with the terminal.
     """
 
-    def __init__(self, folder: Path, *words: str | Path) -> None:
+    def __init__(self, directory: Path, *words: str | Path) -> None:
         read_end, write_end = os.pipe()
         self._shell, self.screen = pty.fork()
         if self._shell == 0:
-            os.chdir(folder)
+            os.chdir(directory)
             _run_in_foreground(write_end, [str(SSHRUN), *map(str, words)])
         os.close(write_end)
         os.set_blocking(self.screen, False)
@@ -34,7 +34,7 @@ class LoginTerminal:
         self.pid = int(os.read(read_end, 64))
         os.set_blocking(read_end, False)
         self.shown = b""
-        self.modes = termios.tcgetattr(self.screen)
+        self._modes = termios.tcgetattr(self.screen)
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +67,15 @@ class LoginTerminal:
         self.wait_for(text, seconds)
         self.wait_until(lambda: not self.echoes, "the echo is turned off")
 
+    def answer(self, prompt: bytes, line: str, seconds: float = 30) -> None:
+        """Waits for a question with the echo turned off, and types a line."""
+        self.wait_for_prompt(prompt, seconds)
+        self.type(line.encode() + b"\n")
+
+    def assert_restored(self) -> None:
+        """Whether the terminal has the modes again that it had at first."""
+        assert termios.tcgetattr(self.screen) == self._modes
+
     @property
     def echoes(self) -> bool:
         lflag: int = termios.tcgetattr(self.screen)[3]
@@ -78,17 +87,17 @@ class LoginTerminal:
 
     def status(self, seconds: float = 30) -> int:
         """Waits for sshrun's end, and returns what a shell would show as its status."""
-        told = b""
+        report = b""
 
         def ended() -> bool:
-            nonlocal told
+            nonlocal report
             with contextlib.suppress(BlockingIOError):
-                told = os.read(self._report, 64)
-            return bool(told)
+                report = os.read(self._report, 64)
+            return bool(report)
 
         self.wait_until(ended, "the end of sshrun", seconds)
         self.read()
-        return int(told)
+        return int(report)
 
 
 def _run_in_foreground(report: int, argv: list[str]) -> None:

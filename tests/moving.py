@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
-from sshrun import transfer
+from sshrun.connection.login import Login
+from sshrun.connection.target import Target
 from sshrun.errors import RemoteError, TransferFailed
-from sshrun.host import Login, Target
-from sshrun.job import Moved, Warned
-from sshrun.link import Link
-from sshrun.paths import parse_download, parse_upload, select_local
+from sshrun.events import TransferProgress, WarningNotice
+from sshrun.origin import Origin, Sourced
 from sshrun.sandbox import Sandbox
-from sshrun.scripts import Session
-from sshrun.sources import Origin, Sourced
+from sshrun.session.retry import RetryingSession
+from sshrun.session.session import Session
+from sshrun.transfer.download import Downloaded
+from sshrun.transfer.download import download as download_items
+from sshrun.transfer.local_tree import select_local
+from sshrun.transfer.patterns import parse_download, parse_upload
+from sshrun.transfer.upload import Uploaded
+from sshrun.transfer.upload import upload as upload_items
 
 
 class Mover:
@@ -27,8 +32,10 @@ class Mover:
         self.home = sandbox.home
         self.there = sandbox.home / "work"
         origin = Origin("user file")
-        self.link = Link(Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin)))
-        self.events: list[Moved | Warned] = []
+        self.link = RetryingSession(
+            Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
+        )
+        self.events: list[TransferProgress | WarningNotice] = []
         self._facts: dict[str, str] = {}
 
     def session(self) -> Session:
@@ -47,27 +54,25 @@ class Mover:
     @property
     def warnings(self) -> list[str]:
         """Of the last transfer."""
-        return [event.text for event in self.events if isinstance(event, Warned)]
+        return [event.text for event in self.events if isinstance(event, WarningNotice)]
 
-    def upload(self, here: Path, *texts: str, engine: str | None = None, compress: bool = False) -> transfer.Uploaded:
+    def upload(self, here: Path, *texts: str, engine: str | None = None, compress: bool = False) -> Uploaded:
         session = self.session()
         items = select_local([parse_upload(text) for text in texts], here).items
         facts = self.facts(session)
-        return self._outcome(transfer.upload(session, self.link.connection, items, facts, engine, compress))
+        return self._outcome(upload_items(session, self.link.connection, items, facts, engine, compress))
 
     def download(
         self, home: Path, *texts: str, engine: str | None = None, compress: bool = False, protected: Path | None = None
-    ) -> transfer.Downloaded:
+    ) -> Downloaded:
         session = self.session()
         patterns = [parse_download(text) for text in texts]
         facts = self.facts(session)
         spared = [protected] if protected else []
-        steps = transfer.download(
-            session, self.link.connection, patterns, home, facts, engine, compress, protected=spared
-        )
+        steps = download_items(session, self.link.connection, patterns, home, facts, engine, compress, protected=spared)
         return self._outcome(steps)
 
-    def _outcome(self, steps: Generator[Moved | Warned, None, Any]) -> Any:
+    def _outcome(self, steps: Generator[TransferProgress | WarningNotice, None, Any]) -> Any:
         self.events = []
         try:
             while True:
@@ -75,7 +80,7 @@ class Mover:
         except StopIteration as end:
             return end.value
         except RemoteError:
-            self.link.forget()
+            self.link.kill_session()
             raise
 
     def fail(self, work: Callable[[], object]) -> TransferFailed:

@@ -45,8 +45,10 @@ shells() {
     need ps procps
     need strace strace
     need tmux tmux
-    # Not every system has it, and its tests are skipped there.
+    # Not every system has these, and their tests are skipped there.
     command -v ksh93 >/dev/null 2>&1 || wanted="$wanted ksh93u+m"
+    command -v zsh >/dev/null 2>&1 || wanted="$wanted zsh"
+    command -v fish >/dev/null 2>&1 || wanted="$wanted fish"
     # A language that writes a decimal comma, for localedef to make.
     [ -e /usr/share/i18n/locales/de_DE ] || missing="$missing locales"
 }

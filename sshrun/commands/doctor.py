@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sshrun.commands.host import running_sandbox
 from sshrun.doctor import examine
-from sshrun.errors import JobIsThere, RemoteError, UsageError
+from sshrun.errors import HostBusy, RemoteError, UsageError
+from sshrun.events import LoggingIn, Phase
 from sshrun.interrupts import Interrupts
-from sshrun.job import LoggingIn, Phase
-from sshrun.options import settings_for
+from sshrun.settings.options import settings_for
 from sshrun.terminal import visible
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ def doctor(arguments: Arguments, console: Console) -> int:
         return 0
     names = ", ".join(dict.fromkeys(finding.check for finding in failures))
     console.say(f"no job could start on {host} now: {names}")
-    return JobIsThere.exit_status if all(finding.busy for finding in failures) else RemoteError.exit_status
+    return HostBusy.exit_status if all(finding.busy for finding in failures) else RemoteError.exit_status

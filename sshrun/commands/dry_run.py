@@ -1,4 +1,4 @@
-"""`--dry-run`: every setting and where it comes from, and what would go up, run and come home. Connects to nothing."""
+"""`--dry-run`: every setting with its origin, and what would be uploaded, run and downloaded. Connects to nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sshrun.host import Login, resolved
-from sshrun.job import files_text
-from sshrun.sources import Origin, Sourced
-from sshrun.ssh import look
+from sshrun.connection.login import Login
+from sshrun.connection.query import resolved
+from sshrun.origin import Origin, Sourced
 from sshrun.terminal import visible
+from sshrun.units import files_text
 
 if TYPE_CHECKING:
     from sshrun.console import Console
-    from sshrun.paths import Item
-    from sshrun.task import Task
+    from sshrun.spec.task import Task
+    from sshrun.transfer.items import Item
 
 _WIDEST = 48  # characters of a value that others are lined up with
 
@@ -24,8 +24,10 @@ def dry_run(task: Task, console: Console) -> int:
     """Returns 0. Raises SettingsError where ssh cannot read its configuration."""
     rows = [*_login(task.settings.login), *task.settings.rows()]
     rows += [("requirements", line, Origin("default", key="runner")) for line in task.runner.requirements]
-    uploads = [(_shown(item), _target(item), item.size) for item in task.uploads if not item.is_folder]
-    excluded = [(pattern.text, [item.size for item in items if not item.is_folder]) for pattern, items in task.excluded]
+    uploads = [(_shown(item), _target(item), item.size) for item in task.uploads if not item.is_directory]
+    excluded = [
+        (pattern.text, [item.size for item in items if not item.is_directory]) for pattern, items in task.excluded
+    ]
     downloads = [(name, "") for name in filter(None, (task.runner.archive,))]
     downloads += [(pattern.text, pattern.receiver) for pattern in task.downloads]
     logs = task.runner.logs
@@ -38,7 +40,7 @@ def dry_run(task: Task, console: Console) -> int:
     for source, target, size in uploads:
         console.data(f"upload    {visible(target)}  ({size} bytes, from {visible(source)})")
     for name, sizes in excluded:
-        console.data(f"left out  {visible(name)}  ({files_text(len(sizes))}, {sum(sizes)} bytes)")
+        console.data(f"excluded  {visible(name)}  ({files_text(len(sizes))}, {sum(sizes)} bytes)")
     console.data(f"          {files_text(len(uploads))}, {sum(size for _, _, size in uploads)} bytes")
     console.data(f"run       {visible(shlex.join(task.runner.argv))}")
     for name, directory in downloads:
@@ -46,24 +48,24 @@ def dry_run(task: Task, console: Console) -> int:
         console.data(f"download  {visible(name)}{place}")
     if logs is not None:
         console.data(f"download  {visible(logs.there)}  (to {visible(logs.here)})")
-    console.data(f"home      {visible(task.home)}")
+    console.data(f"results   {visible(task.home)}")
     console.record(
         {
             "event": "dry-run",
             "settings": [{"key": key, "value": text, "origin": _as_data(origin)} for key, text, origin in rows],
             "upload": [{"from": source, "to": target, "bytes": size} for source, target, size in uploads],
-            "left_out": [{"by": name, "files": len(sizes), "bytes": sum(sizes)} for name, sizes in excluded],
+            "excluded": [{"by": name, "files": len(sizes), "bytes": sum(sizes)} for name, sizes in excluded],
             "run": list(task.runner.argv),
             "download": [name for name, _ in downloads],
             "logs": {"from": logs.there, "to": logs.here} if logs is not None else None,
-            "home": task.home,
+            "results": task.home,
         }
     )
     return 0
 
 
 def _login(login: Login) -> Iterator[tuple[str, str, Origin]]:
-    settings: dict[str, Sourced[str] | Sourced[int] | None] = resolved(login, look(login))._asdict()
+    settings: dict[str, Sourced[str] | Sourced[int] | None] = resolved(login)._asdict()
     settings["config_path"] = login.config_path
     for key, setting in settings.items():
         if setting is not None:

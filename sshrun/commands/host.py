@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sshrun.errors import UsageError
+from sshrun.events import LoggingIn
 from sshrun.interrupts import Interrupts
-from sshrun.job import LoggingIn
-from sshrun.link import Link
-from sshrun.options import settings_for
+from sshrun.session.retry import RetryingSession
+from sshrun.settings.options import settings_for
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def at_host(arguments: Arguments, console: Console) -> Iterator[Link]:
+def at_host(arguments: Arguments, console: Console) -> Iterator[RetryingSession]:
     """A link to the host. Raises UsageError, SettingsError, and Interrupted from here on."""
     Interrupts()  # so that a signal ends also what runs beside us: ssh, and what moves files
     with running_sandbox(arguments) as sandbox:
@@ -27,7 +27,7 @@ def at_host(arguments: Arguments, console: Console) -> Iterator[Link]:
         for warning in settings.warnings:
             console.warn(warning)
         console.show(LoggingIn(settings.login.host))  # it may take long to begin with: Match exec of ssh_config(5)
-        link = Link(settings.login)
+        link = RetryingSession(settings.login)
         try:
             yield link
         finally:

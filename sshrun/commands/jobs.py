@@ -1,4 +1,4 @@
-"""`sshrun jobs`: the last jobs, here and on the host."""
+"""`sshrun jobs`: the last jobs, of the records of this machine and on the host."""
 
 from __future__ import annotations
 
@@ -7,57 +7,64 @@ from typing import TYPE_CHECKING
 
 from sshrun.commands.host import at_host
 from sshrun.errors import RemoteError, SettingsError, UsageError
-from sshrun.job import Job, age_text, code_text
-from sshrun.records import Record, records
-from sshrun.terminal import visible
+from sshrun.job import Job, State, code_text
+from sshrun.jobs.records import Record, records
+from sshrun.table import Table
+from sshrun.units import age_text
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
     from sshrun.console import Console
 
 
+HEADERS = ("JOB", "HOST", "STATE", "WHERE", "STARTED", "COMMAND")
+
+
 def jobs(arguments: Arguments, console: Console) -> int:
-    """Returns 0; a host that does not answer is a warning, since the copies here can be listed all the same."""
-    there: dict[str, Job] = {}
+    """Returns 0; a host that does not answer is a warning, since what is recorded can be listed all the same."""
+    on_host: dict[str, Job] = {}
     host = ""
     try:
         with at_host(arguments, console) as link:
-            from sshrun import jobs as life  # while ssh shakes hands
+            from sshrun.api import Host  # while ssh shakes hands
 
             host = link.host
-            there = {job.id: job for job in console.play(life.listed(link)) if job.state != "void"}
+            on_host = {job.id: job for job in console.play(Host(link).jobs()) if not job.is_void}
     except (RemoteError, SettingsError, UsageError) as error:
         console.warn(error.message)
-    here = {record.id: record for record in records()}
-    for job_id in sorted({*there, *here}, reverse=True):
-        job = there.get(job_id) or _copied(here[job_id])
+    copies = {record.id: record for record in records()}
+    rows = []
+    for job_id in sorted({*on_host, *copies}, reverse=True):
+        job = on_host.get(job_id) or _copied(copies[job_id])
         discarded = job.discarded and str(job.discarded)
-        if job_id in here:
-            if discarded and here[job_id].open:
-                here[job_id].mark_discarded(discarded)
-            discarded = here[job_id].discarded
-        known = job_id in there or here[job_id].retrieved
+        if job_id in copies:
+            if discarded and copies[job_id].open:
+                copies[job_id].mark_discarded(discarded)
+            discarded = copies[job_id].discarded
+        known = job_id in on_host or copies[job_id].retrieved
         if discarded:
             state = discarded
         elif not known:
             state = "not retrieved"
         else:
             state = code_text(job.code) if job.code is not None else job.state
-        where = "here, there" if job_id in there and job_id in here else "there" if job_id in there else "here"
+        where = "both" if job_id in on_host and job_id in copies else "host" if job_id in on_host else "local"
         began = f"{age_text(time.time() - job.started)} ago" if job.started else ""
-        name = job.facts.host or host
-        console.data("  ".join(filter(None, map(visible, (job_id, name, state, where, began, job.facts.title)))))
+        name = job.manifest.host or host
+        rows.append((job_id, name, state, where, began, job.manifest.title))
         console.record(
             {
-                "event": "job", "id": job_id, "host": name, "state": job.state if known else "unknown",
-                "code": job.code, "where": where, "started": job.started, "command": job.facts.title,
-                "arguments": list(job.facts.args), "from": job.facts.origin, "discarded": discarded,
+                "event": "job", "id": job_id, "state": job.state if known else "unknown", "code": job.code,
+                "phase": job.phase, "host": name, "where": where, "started": job.started, "command": job.manifest.title,
+                "arguments": list(job.manifest.args), "from": job.manifest.origin, "discarded": discarded,
             }
         )  # fmt: skip
+    if rows:
+        console.table(Table(HEADERS, rows, wrapped=("STATE", "COMMAND")))
     return 0
 
 
 def _copied(record: Record) -> Job:
-    """A job as far as it is known here."""
+    """A job as far as it is recorded."""
     lost = record.retrieved and record.code is None
-    return Job(record.id, "lost" if lost else "finished", code=record.code, facts=record.facts())
+    return Job(record.id, State.LOST if lost else State.FINISHED, code=record.code, manifest=record.manifest())

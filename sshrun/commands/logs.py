@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from sshrun.commands.host import at_host
-from sshrun.errors import NothingThere, RemoteError, SettingsError, UsageError
-from sshrun.job import Logged
-from sshrun.records import Record, records
+from sshrun.errors import JobNotFound, RemoteError, SettingsError, UsageError
+from sshrun.events import Output
+from sshrun.jobs.records import Record, records
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
@@ -18,31 +18,19 @@ BLOCK = 1 << 18  # bytes of a copy that are read at once
 
 
 def logs(arguments: Arguments, console: Console) -> int:
-    """Returns 0. Raises UsageError, NothingThere, ConnectionFailed where there is neither a host nor a copy."""
-    follow, lines = False, None
-    words: list[str] = []
-    given = iter(arguments.words)
-    for word in given:
-        if word == "-f":
-            follow = True
-        elif word == "-n":
-            lines = _count(next(given))
-        else:
-            words.append(word)
-    if len(words) > 1:
-        raise UsageError(f"sshrun logs: one job at a time, not {' '.join(words)}", "sshrun jobs lists them")
-    wanted = words[0] if words else ""
+    """Returns 0. Raises UsageError, JobNotFound, ConnectionFailed where there is neither a host nor a copy."""
+    lines = _count(arguments.lines) if arguments.lines is not None else None
+    if len(arguments.words) > 1:
+        raise UsageError(f"sshrun logs: one job at a time, not {' '.join(arguments.words)}", "sshrun jobs lists them")
+    wanted = arguments.words[0] if arguments.words else ""
     host = ""
     try:
         with at_host(arguments, console) as link:
-            from sshrun import jobs  # while ssh shakes hands
+            from sshrun.api import Host  # while ssh shakes hands
 
             host = link.host
-            if follow:
-                console.play(jobs.watch(link, wanted, lines))
-            else:
-                console.play(jobs.log(link, wanted, lines))
-    except (RemoteError, NothingThere, SettingsError, UsageError) as error:
+            console.play(Host(link).log(wanted, lines, follow=arguments.follow))
+    except (RemoteError, JobNotFound, SettingsError, UsageError) as error:
         copy = _copy(wanted, host)
         if copy is None:
             raise
@@ -60,7 +48,7 @@ def _count(text: str) -> int:
 def _copy(wanted: str, host: str) -> Record | None:
     """The copy of the job whose id holds `wanted`; where none is named, of the last one on `host`."""
     for record in records():
-        if record.log.exists() and (wanted in record.id if wanted else host and record.facts().host == host):
+        if record.log.exists() and (wanted in record.id if wanted else host and record.manifest().host == host):
             return record
     return None
 
@@ -70,7 +58,7 @@ def _show(copy: Record, lines: int | None, console: Console) -> None:
         offset = 0 if lines is None else _start_of_last(lines, file)
         file.seek(offset)
         while chunk := file.read(BLOCK):
-            console.show(Logged(chunk, offset))
+            console.show(Output(chunk, offset))
             offset += len(chunk)
 
 

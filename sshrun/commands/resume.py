@@ -13,17 +13,12 @@ if TYPE_CHECKING:
 
 
 def resume(arguments: Arguments, console: Console) -> int:
-    """Returns the job's code. Raises NothingThere, JobIsThere, and what a run may raise."""
+    """Returns the job's code. Raises JobNotFound, HostBusy, and what a run may raise."""
     with at_host(arguments, console) as link:
         interrupts = Interrupts()
-        # Imported while ssh shakes hands.
-        from sshrun import jobs
-        from sshrun.commands.live import Live
-        from sshrun.records import Record
-        from sshrun.task import task_of
+        from sshrun.api import Host  # while ssh shakes hands
 
-        job = console.play(jobs.attach(link))
-        task = task_of(job, Record(job.id), link.connection.login)
-        for warning in task.warnings:
-            console.warn(warning)
-        return Live(link, task, interrupts, console).resume_job(job, wait=arguments.wait)
+        host = Host(link)
+        job = console.play(host.attach())
+        task = console.play(host.task_of(job))
+        return console.play((host.wait if arguments.wait else host.finish)(job, task, interrupts))

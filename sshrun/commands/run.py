@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sshrun.commands.host import own_sandbox, running_sandbox
+from sshrun.events import LoggingIn, Phase
 from sshrun.interrupts import Interrupts
-from sshrun.job import LoggingIn, Phase
-from sshrun.link import Link
-from sshrun.task import prepare
+from sshrun.session.retry import RetryingSession
+from sshrun.spec.task import prepare
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
@@ -30,15 +30,19 @@ def run(arguments: Arguments, console: Console) -> int:
             return dry_run(task, console)
         interrupts = Interrupts()  # before ssh asks for a password on the terminal, which a signal must not leave to it
         console.show(LoggingIn(task.settings.login.host))  # it may take long to begin with: Match exec of ssh_config(5)
-        link = Link(task.settings.login)
+        link = RetryingSession(task.settings.login)
         try:
             # Imported while ssh shakes hands.
-            from sshrun.commands.live import Live
+            from sshrun.api import Host
 
-            live = Live(link, task, interrupts, console)
+            host = Host(link)
             if arguments.resume:
-                return live.resume(wait=arguments.wait)
-            begin = live.start if arguments.wait else live.leave
-            return begin(discard=arguments.force, clean=arguments.clean)
+                job = console.play(host.attach(task))
+                return console.play((host.wait if arguments.wait else host.finish)(job, task, interrupts))
+            if arguments.wait:
+                return console.play(host.run(task, interrupts, discard=arguments.force, clean=arguments.clean))
+            console.play(host.start(task, discard=arguments.force, clean=arguments.clean))
+            console.say("sshrun --resume attaches to it, sshrun status looks at it")
+            return 0
         finally:
             link.close()

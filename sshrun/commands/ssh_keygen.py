@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from sshrun.arguments import Arguments
     from sshrun.console import Console
 
-_OPTIONS = {
-    "-t": "kind",
-    "--type": "kind",
-    "-b": "bits",
-    "-l": "bits",
-    "--length": "bits",
-    "-o": "folder",
-    "--output": "folder",
-}
 _RSA_BITS = 3072
 _SHORTEST, _LONGEST = 2048, 16384  # bits; ssh refuses shorter ones by now, ssh-keygen longer ones
 
@@ -29,24 +20,26 @@ class _Wanted(NamedTuple):
     name: str
     kind: str
     bits: int
-    folder: str
+    directory: str
     passphrase: bool
 
 
 def ssh_keygen(arguments: Arguments, console: Console) -> int:
-    """Makes `FOLDER/id_NAME` and its public half, prints the latter. Raises UsageError.
+    """Makes `DIRECTORY/id_NAME` and its public half, prints the latter. Raises UsageError.
 
     Nothing is ever overwritten. There is no passphrase unless `--passphrase` asks for one.
     """
-    wanted = _wanted(arguments.words)
-    path = os.path.join(wanted.folder, f"id_{wanted.name}")
+    wanted = _wanted(arguments)
+    path = os.path.join(wanted.directory, f"id_{wanted.name}")
     for existing in (path, f"{path}.pub"):
         if os.path.lexists(existing):
-            raise UsageError(f"{existing} is there already", "choose another NAME, or another folder with -o FOLDER")
+            raise UsageError(
+                f"{existing} is there already", "choose another NAME, or another directory with -o DIRECTORY"
+            )
     try:
-        os.makedirs(wanted.folder, mode=0o700, exist_ok=True)
+        os.makedirs(wanted.directory, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{wanted.folder}: {error.strerror}", "name another folder with -o FOLDER") from error
+        raise UsageError(f"{wanted.directory}: {error.strerror}", "name another directory with -o DIRECTORY") from error
     _make(wanted, path)
     with open(f"{path}.pub", encoding="utf-8") as file:
         public = file.read().strip()
@@ -72,28 +65,17 @@ def _make(wanted: _Wanted, path: str) -> None:
         raise UsageError(f"ssh-keygen ended with {status} and made no {path}", "what it said stands above")
 
 
-def _wanted(words: tuple[str, ...]) -> _Wanted:
-    given: dict[str, str] = {}
-    names: list[str] = []
-    passphrase = False
-    rest = iter(words)
-    for word in rest:
-        if word == "--passphrase":
-            passphrase = True
-        elif word in _OPTIONS:
-            given[_OPTIONS[word]] = next(rest, "")
-        else:
-            names.append(word)
-    if len(names) != 1:
+def _wanted(arguments: Arguments) -> _Wanted:
+    if len(arguments.words) != 1:
         raise UsageError("sshrun ssh-keygen takes one NAME", "for example: sshrun ssh-keygen gpu1")
-    name = names[0]
+    (name,) = arguments.words
     if not name or "/" in name or name.startswith("-") or not name.isprintable():
         raise UsageError(f"{name!r} is no name for a key", "for example: sshrun ssh-keygen gpu1")
-    kind = given.get("kind", "ed25519").lower()
+    kind = (arguments.key_type or "ed25519").lower()
     if kind not in ("ed25519", "rsa"):
         raise UsageError(f"-t {kind}: there is no such type here", "types are ed25519 and rsa")
-    folder = os.path.abspath(os.path.expanduser(given.get("folder") or "~/.ssh"))
-    return _Wanted(name, kind, _bits(given.get("bits"), kind), folder, passphrase)
+    directory = os.path.abspath(os.path.expanduser(arguments.key_directory or "~/.ssh"))
+    return _Wanted(name, kind, _bits(arguments.key_bits, kind), directory, arguments.passphrase)
 
 
 def _bits(text: str | None, kind: str) -> int:

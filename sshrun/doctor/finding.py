@@ -1,4 +1,4 @@
-"""What a doctor says."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ Verdict = Literal["ok", "warning", "failure"]
 
 
 class Finding(NamedTuple):
-    """One line: what was looked at, how it is, and what to type where it is not well.
+    """One line: the check, its verdict, and what to type where that is not ok.
 
-    `busy` is a failure that only time or the person can mend: a job is there.
+    `busy` is a failure that only time or the person can resolve: the host holds a job.
     """
 
     check: str
@@ -25,7 +25,7 @@ def ok(check: str, text: str) -> Finding:
 
 
 def warning(check: str, text: str, fix: str = "") -> Finding:
-    """A job could run, but."""
+    """A job could run, with a limitation."""
     return Finding(check, "warning", text, fix)
 
 

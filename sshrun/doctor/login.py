@@ -1,4 +1,4 @@
-"""The way to the host: name, port, server, host key, account."""
+"""The login: name, port, server, host key, account."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
+from sshrun.connection.keys import read_key
+from sshrun.connection.master import Connection
+from sshrun.connection.paths import ssh_expanded
 from sshrun.doctor.finding import Finding, failure, ok, warning
-from sshrun.doctor.here import agent_keys, short, way
+from sshrun.doctor.local import agent_keys, proxy, short
 from sshrun.errors import Refused, RemoteError
-from sshrun.host import ssh_expanded
-from sshrun.identity import read_key
-from sshrun.job import Heard, LoggingIn, Phase, Said, TryAgain
-from sshrun.ssh import Connection
+from sshrun.events import LoggingIn, LoginMessage, Notice, PasswordRefused, Phase
 
 ANSWERED = ("password", "keyboard-interactive")
 
 
 def login(connection: Connection, effective: Mapping[str, list[str]]) -> Iterator[Finding | LoggingIn | Phase]:
-    """Logs in as a run does, with the person at hand for an answer. What ssh says on the way is what is told."""
+    """Logs in as a run does, with the person at hand for an answer. The findings come from ssh's log."""
     if connection.shared:
         yield ok("login", "you are logged in already")
         return
@@ -27,26 +27,26 @@ def login(connection: Connection, effective: Mapping[str, list[str]]) -> Iterato
     yield LoggingIn(connection.host)
     try:
         for event in connection.logging_in():
-            if isinstance(event, Heard | Said | TryAgain):
+            if isinstance(event, LoginMessage | Notice | PasswordRefused):
                 yield ok("login", event.text)  # it may ask for something to be done
     except RemoteError as error:
         failed = error
     yield Phase("examining", f"examining {connection.host}")
-    said = connection.said
-    yield from _reached(effective, said, failed)
+    log = connection.log
+    yield from _reached(effective, log, failed)
     if failed is not None:
         return
-    yield _entered(connection, effective, said)
+    yield _authenticated(connection, effective, log)
     if connection.alone:
-        fix = "it works, only slower; XDG_RUNTIME_DIR may name a folder that can hold sockets"
+        fix = "it works, only slower; XDG_RUNTIME_DIR may name a directory that can hold sockets"
         yield warning("sharing", f"one login cannot be shared: {connection.alone}", fix)
 
 
-def _entered(connection: Connection, effective: Mapping[str, list[str]], said: str) -> Finding:
-    """By which method, and whether a lost connection can come back by itself."""
-    how = _found(r'Authenticated to .* using "(.*)"', said) or "some method"
-    partly = re.findall(r'Authenticated using "(.*)" with partial success', said)
-    accepted = re.search(r"Server accepts key: (.*) [A-Z0-9-]+ SHA256:\S+(.*)", said)
+def _authenticated(connection: Connection, effective: Mapping[str, list[str]], log: str) -> Finding:
+    """By which method, and whether a lost connection can be restored without a person."""
+    how = _found(r'Authenticated to .* using "(.*)"', log) or "some method"
+    partly = re.findall(r'Authenticated using "(.*)" with partial success', log)
+    accepted = re.search(r"Server accepts key: (.*) [A-Z0-9-]+ SHA256:\S+(.*)", log)
     text = f"by {how}"
     if accepted:
         text += f", with {short(accepted[1])}"
@@ -66,7 +66,7 @@ def _locked(path: str) -> bool:
 
 
 def _copy_id(connection: Connection, effective: Mapping[str, list[str]]) -> str:
-    """The command that makes a key known there, going the way that this login goes."""
+    """The command that makes a key known to the host, with the options of this login."""
     login = connection.login
     words = ["ssh-copy-id"]
     public = _public_half(effective)
@@ -74,9 +74,9 @@ def _copy_id(connection: Connection, effective: Mapping[str, list[str]]) -> str:
         words += ["-i", public]
     if login.config_path is not None:
         words += ["-F", login.config_path.value]
-    if login.forced_port or login.weak.port:
+    if login.overrides.port or login.defaults.port:
         words += ["-p", effective["port"][0]]
-    named = login.forced_user or login.weak.username
+    named = login.overrides.user or login.defaults.user
     words.append(f"{effective['user'][0]}@{connection.target}" if named else connection.target)
     if public or agent_keys(effective):  # without a file it takes what the agent holds
         return shlex.join(words)
@@ -93,34 +93,34 @@ def _public_half(effective: Mapping[str, list[str]]) -> str:
     return ""
 
 
-def _reached(effective: Mapping[str, list[str]], said: str, failed: RemoteError | None) -> Iterator[Finding]:
-    server = _found(r"remote software version (.*)", said)
-    address = _found(r"Connecting to \S+ \[(.*)\] port", said) or effective["hostname"][0]
+def _reached(effective: Mapping[str, list[str]], log: str, failed: RemoteError | None) -> Iterator[Finding]:
+    server = _found(r"remote software version (.*)", log)
+    address = _found(r"Connecting to \S+ \[(.*)\] port", log) or effective["hostname"][0]
     port = effective["port"][0]
     if not server:
-        text, fix = _unreached(said, address, port, failed)
+        text, fix = _unreached(log, address, port, failed)
         yield failure("connection", text, fix)
         return
-    between = way(effective)
+    between = proxy(effective)
     yield ok("connection", f"{server} at {address} port {port}" + (f", through {between}" if between else ""))
-    key = _found(r"Server host key: (.*)", said)
+    key = _found(r"Server host key: (.*)", log)
     if isinstance(failed, Refused) and "host key" in failed.message:
         yield failure("host key", f"{failed.message}, {key}", failed.hint)
         return
-    yield ok("host key", f"{key}, known here" if "is known and matches" in said else key)
+    yield ok("host key", f"{key}, known here" if "is known and matches" in log else key)
     if failed is not None:
         yield failure("login", failed.message, failed.hint)
 
 
-def _unreached(said: str, address: str, port: str, failed: RemoteError | None) -> tuple[str, str]:
-    """Why nobody has introduced himself as an SSH server."""
-    words = failed.message if failed else "ssh ended without a word"
+def _unreached(log: str, address: str, port: str, failed: RemoteError | None) -> tuple[str, str]:
+    """Why no SSH server has answered."""
+    words = failed.message if failed else "ssh ended without a message"
     where = f"port {port} of {address}"
     if "Could not resolve" in words:
         return words, "see the spelling, and HostName in your ssh config"
     if "Connection refused" in words:
-        return f"nothing listens on {where}", "is sshd running there, on another port? -p PORT"
-    if "Connection established" in said:
+        return f"nothing listens on {where}", "is sshd running on the host, on another port? -p PORT"
+    if "Connection established" in log:
         what = "stays silent" if "timed out" in words else f"is no SSH server ({words})"
         return f"{where} accepts connections and {what}", "is it the right port? -p PORT; or is the machine overloaded?"
     if "timed out" in words:

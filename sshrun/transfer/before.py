@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from sshrun.paths import Entry, Pattern
-from sshrun.scripts import Session
+from sshrun.session.session import Session
 from sshrun.transfer.entries import reach, records
+from sshrun.transfer.items import Entry
+from sshrun.transfer.patterns import Pattern
 
 # A pattern that whoever resumes a job has brought along was not known when it began. Then the time of the last change
 # (ctime, which no program can set) counts, with room for clocks that differ: the host's, and that of its file server.
 _DOUBT = 60.0
 
-# Some programs tell whole seconds only: what changed in those of the start may have changed twice.
+# Some systems keep whole seconds only: what changed in the second of the start may have changed twice.
 _MOMENT = 2
 
 

@@ -1,4 +1,4 @@
-"""Whether what arrived is what the host has: rsync sees to that itself, for tar and scp the host says SHA-256."""
+"""Checks that what arrived is what the host has, by SHA-256, for tar and scp; rsync does so itself."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import Item
-from sshrun.scripts import Refusal, Session
+from sshrun.session.protocol import Refusal
+from sshrun.session.session import Session
 from sshrun.terminal import visible
-from sshrun.transfer.engine import PATIENCE, Arrived, Changed
-from sshrun.transfer.listing import same_content, standing
+from sshrun.transfer.comparison import same_content, standing
+from sshrun.transfer.engine import REPLY_TIMEOUT, Arrived, Changed
+from sshrun.transfer.items import Item
 
 _HEX = 64
 
 
 class Verification:
-    """Compares digests, of files of one folder there. `said` is the first complaint of the program that read them."""
+    """Compares digests of files in a remote directory. `error` is the first message of the program that read them."""
 
     def __init__(self, session: Session, base: str) -> None:
         self.session = session
         self.base = base
-        self.said = ""
+        self.error = ""
         self._doubtful: list[tuple[Item, str | None]] = []
 
     def read(self, items: Sequence[Item], staged: Mapping[str, tuple[str, str]]) -> Iterator[Arrived]:
-        """Takes the answer to a request "digest" for `items`; `staged` says where they stand here, and our digests."""
+        """Takes the answer to a request "digest" for `items`; `staged` holds the local name and digest of each."""
         try:
-            self.session.reply(timeout=PATIENCE)
+            self.session.reply(timeout=REPLY_TIMEOUT)
         except Refusal as refusal:
             raise TransferFailed(
                 f"{self.session.host} has no program for SHA-256, so that nothing can be verified",
-                "install coreutils there",
+                "install coreutils on the host",
             ) from refusal
         limit = sum(_HEX + 8 + 2 * len(os.fsencode(item.path)) for item in items)
         data = b""
-        for chunk in self.session.raw(timeout=PATIENCE):
+        for chunk in self.session.raw(timeout=REPLY_TIMEOUT):
             data += chunk
             if len(data) > limit:
                 raise TransferFailed(f"{self.session.host} sends more digests than it was asked for")
@@ -49,19 +50,19 @@ class Verification:
                 self._doubtful.append((item, name))
 
     def doubts(self) -> Iterator[Arrived | Changed]:
-        """Settles what did not agree: a file that somebody writes to may differ, one that is gone may be missing."""
+        """Decides about what did not agree: a file that is being written may differ, a deleted one be missing."""
         if not self._doubtful:
             return
-        there = standing(self.session, self.base, [item.path for item, _ in self._doubtful])
+        remote = standing(self.session, self.base, [item.path for item, _ in self._doubtful])
         for item, name in self._doubtful:
-            entry = there.get(item.path)
+            entry = remote.get(item.path)
             if entry is None:
                 continue
             if name is None:
                 raise TransferFailed(
                     f"{self.session.host} does not send {visible(item.path)}"
-                    + (f": {visible(self.said)}" if self.said else ""),
-                    "see whether it can be read there",
+                    + (f": {visible(self.error)}" if self.error else ""),
+                    "see whether it can be read on the host",
                 )
             if same_content(item, entry):
                 raise TransferFailed(
@@ -74,7 +75,7 @@ class Verification:
 def _read(data: bytes, paths: Sequence[str]) -> dict[str, str]:
     """What sha256sum printed for these files; it is silent about those it cannot read.
 
-    coreutils escape a name that holds a newline or a backslash and say so with a backslash in front, busybox does not.
+    coreutils escape a name that holds a newline or a backslash and mark it with a backslash in front, busybox does not.
     """
     digests = {}
     at = 0

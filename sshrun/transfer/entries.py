@@ -1,4 +1,4 @@
-"""What the host tells of its files: how far a pattern reaches there, and records, one for each name."""
+"""What the host lists of its files: how far a pattern reaches, and records, one for each name."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import Entry, Pattern, split
-from sshrun.scripts import Session
+from sshrun.session.session import Session
 from sshrun.terminal import visible
-from sshrun.transfer.engine import PATIENCE
+from sshrun.transfer.engine import REPLY_TIMEOUT
+from sshrun.transfer.items import Entry
+from sshrun.transfer.patterns import Pattern, split_glob
 
 ALL_THE_WAY = 0
-# A host that lists more is broken, or means to fill our memory: with names, or with links to ever deeper folders.
+# A host that lists more is broken, or means to fill our memory: with names, or with links to ever deeper directories.
 RECORD_LIMIT = 1 << 20
 _LONGEST_RECORD = 64 << 10  # bytes; no path is longer than 4096 (PATH_MAX of Linux)
 
 
 class Reach(NamedTuple):
-    """The files that a pattern can mean: beneath `top` in `folder`, `depth` steps down.
+    """The files that a pattern can mean: beneath `top` in `directory`, `depth` steps down.
 
-    `last` is what their names match, as find(1) understands it, "" where that cannot be said.
+    `last` is what their names match, as find(1) understands it, "" where find has no such pattern.
     """
 
-    folder: str
+    directory: str
     top: str
     depth: int
     hidden: bool
@@ -33,7 +34,7 @@ class Reach(NamedTuple):
     @property
     def values(self) -> tuple[str, str, str, str]:
         """As the host's "list" takes them."""
-        return self.folder, f"./{self.top}" if self.top else ".", str(self.depth), str(int(self.hidden))
+        return self.directory, f"./{self.top}" if self.top else ".", str(self.depth), str(int(self.hidden))
 
     @property
     def key(self) -> str:
@@ -46,7 +47,7 @@ class Reach(NamedTuple):
 def reach(pattern: Pattern) -> Reach:
     if not pattern.wildcard:
         return Reach(pattern.base, pattern.path, ALL_THE_WAY, hidden=True)
-    top, parts = split(pattern.path)
+    top, parts = split_glob(pattern.path)
     depth = ALL_THE_WAY if "**" in parts else len(parts)
     hidden = any(step.startswith(".") for step in (os.path.basename(top), *parts))
     # find compares bytes where Python compares characters, and has other brackets.
@@ -64,7 +65,7 @@ def raw_records(session: Session, mark: str) -> Iterator[bytes]:
     begin = b"\n" + mark.encode()
     rest = b"\n"
     count = 0
-    for chunk in session.raw(timeout=PATIENCE):
+    for chunk in session.raw(timeout=REPLY_TIMEOUT):
         *whole, rest = (rest + chunk).split(begin)
         count += len(whole)
         if count > 2 * RECORD_LIMIT or len(rest) > _LONGEST_RECORD:
@@ -75,7 +76,7 @@ def raw_records(session: Session, mark: str) -> Iterator[bytes]:
 
 
 def read_entry(session: Session, record: bytes) -> tuple[str, Entry]:
-    """One record of the host's: a sign, and what `file_format` of files.sh says. Raises TransferFailed."""
+    """One record of the host's: a sign, and the fields of `file_format` in files.sh. Raises TransferFailed."""
     try:
         mode, size, time, device, inode, changed, blocks, name = record[1:].split(b" ", 7)
         seconds, _, fraction = time.partition(b".")

@@ -1,6 +1,7 @@
 """Files by rsync(1): sends what changed within a file, goes on with one that was cut off, verifies each as a whole.
 
-It renames what is whole by itself, so an upload goes to its place directly; a download goes through the staging folder.
+It renames what is whole by itself, so an upload goes to its place directly; a download goes through the staging
+directory.
 """
 
 from __future__ import annotations
@@ -13,26 +14,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import PART, Item
 from sshrun.process import PIPE, Child, capture, spawn
-from sshrun.scripts import Session, decode
+from sshrun.session.protocol import decode
+from sshrun.session.session import Session
+from sshrun.transfer.comparison import same_time
 from sshrun.transfer.engine import (
-    PATIENCE,
+    REPLY_TIMEOUT,
     Arrived,
-    Connection,
     NoSpace,
     SessionRefused,
+    SharedConnection,
     Step,
     count_files,
     failure,
     limited,
 )
-from sshrun.transfer.listing import same_time
+from sshrun.transfer.items import PARTIAL_PREFIX, Item
 from sshrun.transfer.staging import Staging
 
 Version = tuple[int, ...]
 
-OLDEST: Version = (3, 0, 0)  # --protect-args, without which names would go through a shell there
+OLDEST: Version = (3, 0, 0)  # --protect-args, without which names would go through a remote shell
 _PROGRESS: Version = (3, 1, 0)
 _STOP = 3.0  # seconds to put away what has arrived of a file, for the next time
 _ERRORS = 1 << 16
@@ -41,11 +43,11 @@ _VANISHED = 24  # exit status: some files were gone before it came to them
 
 
 class Rsync:
-    """The engine. `local` is the version of the rsync here."""
+    """The engine. `local` is the version of the local rsync."""
 
     name = "rsync"
 
-    def __init__(self, session: Session, connection: Connection, local: Version, *, compress: bool) -> None:
+    def __init__(self, session: Session, connection: SharedConnection, local: Version, *, compress: bool) -> None:
         self.session = session
         self.connection = connection
         self.local = local
@@ -56,14 +58,14 @@ class Rsync:
         temporary = os.fsdecode(decode(self.session.reply().values))
         options = [
             f"--temp-dir={temporary}",
-            "--chmod=a-st,Du+rwx",  # folders stay ours to write to
+            "--chmod=a-st,Du+rwx",  # directories stay ours to write to
         ]
         renamed = [item for item in items if item.path != item.name]
         try:
-            with _stand_in(renamed) as folder:
+            with _under_new_names(renamed) as directory:
                 groups = [
                     *_by_base(item for item in items if item.path == item.name),
-                    *([(folder, renamed)] if renamed else []),
+                    *([(directory, renamed)] if renamed else []),
                 ]
                 for base, group in groups:
                     for part, holes in self._by_holes(group):
@@ -79,9 +81,9 @@ class Rsync:
         self._tidy(root, keep=True)
 
     def _tidy(self, root: str, *, keep: bool) -> None:
-        """After a lost connection there is nobody to ask for it, and the next transfer goes on with what is there."""
+        """After a lost connection nobody answers it, and the next transfer goes on with what is left."""
         self.session.request("tidy", root, str(int(keep)))
-        self.session.reply(timeout=PATIENCE)
+        self.session.reply(timeout=REPLY_TIMEOUT)
 
     def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived]:
         import hashlib
@@ -89,8 +91,8 @@ class Rsync:
         # What is cut off stays for the next time.
         staging.keep = True
         name = f"rsync-{hashlib.sha256(os.fsencode(base)).hexdigest()[:10]}"
-        target = staging.subfolder(name)
-        # Folders are ours to write to, and files to read, whatever they are there: a file's mode comes with its name.
+        target = staging.subdirectory(name)
+        # Directories are ours to write to, and files to read, whatever their mode is: a file's own comes with its name.
         argv = [*self._argv(), "--chmod=Du+rwx,Fu+r"]
         if all(item.path == item.name for item in items):
             # Never takes the place of what is asked for (--ignore-times), but only what changed in it travels.
@@ -108,12 +110,12 @@ class Rsync:
             staging.keep = False
             raise
         except TransferFailed as error:
-            failed = error  # one file that may not be read keeps no other one there
+            failed = error  # one file that may not be read keeps no other from being downloaded
         staging.keep = failed is not None
         for item in items:
             path = f"{name}/{item.path}"
             try:
-                if failed is not None and not _looks_like(item, staging.open(path)):
+                if failed is not None and not _is_complete(item, staging.open(path)):
                     continue
                 staging.adopt(path, item)
             except FileNotFoundError:
@@ -136,11 +138,18 @@ class Rsync:
             yield sparse, ["-S"] if self.compress else ["-S", "-z"]  # -z twice is another method
 
     def _argv(self) -> list[str]:
-        """Sends what it is told to, whatever it looks like: what is unchanged was left out before.
+        """Sends what is listed, whatever its time and size: what is unchanged was left out before.
 
-        The sender resolves links (-L), the receiver takes neither links nor devices: -l, -D and so -a are not here.
+        The sender resolves links (-L), the receiver takes neither links nor devices: -l, -D and so -a are not used.
         """
-        argv = ["rsync", "-ptLIs", "--files-from=-", "--from0", f"--partial-dir={PART}", f"--timeout={PATIENCE:.0f}"]
+        argv = [
+            "rsync",
+            "-ptLIs",
+            "--files-from=-",
+            "--from0",
+            f"--partial-dir={PARTIAL_PREFIX}",
+            f"--timeout={REPLY_TIMEOUT:.0f}",
+        ]
         if self.local >= _PROGRESS:
             argv += ["--info=progress2", "--no-human-readable", "--outbuf=Line"]
         if self.compress:
@@ -152,15 +161,15 @@ class Rsync:
             argv.append(f"--rsync-path=echo {nonce} && rsync")
         return [*argv, "-e", " ".join(map(_quoted, shell))]
 
-    def _remote(self, folder: str) -> str:
+    def _remote(self, directory: str) -> str:
         target = self.connection.target
-        return f"[{target}]:{folder}/" if ":" in target else f"{target}:{folder}/"
+        return f"[{target}]:{directory}/" if ":" in target else f"{target}:{directory}/"
 
     def _run(self, argv: Sequence[str], names: Sequence[str], fine: Sequence[int]) -> Iterator[Step]:
         """Raises SessionRefused, ConnectionFailed, TransferFailed for an exit status that is not `fine`."""
         import tempfile
 
-        # rsync reads its own variables too, and some would weaken what is asked for here.
+        # rsync reads its own variables too, and some would weaken these options.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
         with tempfile.TemporaryFile() as listed:
             listed.write(b"".join([b"%b\0" % os.fsencode(name) for name in names]))
@@ -204,22 +213,22 @@ def _by_base(items: Iterable[Item]) -> list[tuple[str, list[Item]]]:
 
 
 @contextmanager
-def _stand_in(items: Sequence[Item]) -> Iterator[str]:
-    """A folder in which links have the names that files get there: rsync resolves links, and cannot rename."""
+def _under_new_names(items: Sequence[Item]) -> Iterator[str]:
+    """A directory in which links have the names that files get on the host: rsync resolves links, and cannot rename."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="sshrun-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sshrun-") as directory:
         for item in items:
-            path = os.path.join(folder, item.name)
-            if item.is_folder:
+            path = os.path.join(directory, item.name)
+            if item.is_directory:
                 os.makedirs(path, exist_ok=True)
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 os.symlink(item.source, path)
-        yield folder
+        yield directory
 
 
-def _looks_like(item: Item, descriptor: int) -> bool:
+def _is_complete(item: Item, descriptor: int) -> bool:
     """Whether a file is the item, and not what an earlier transfer, which was cut off, had of an older one."""
     status = os.fstat(descriptor)
     os.close(descriptor)
@@ -234,7 +243,7 @@ def _quoted(word: str) -> str:
 def _lines(session: Session, child: Child, errors: bytearray) -> Iterator[bytes]:
     """Lines of standard output, progress included, until the program closes it; its errors go to `errors`.
 
-    Raises ConnectionFailed where neither it nor the session says anything for too long.
+    Raises ConnectionFailed where neither it nor the session sends anything for too long.
     """
     assert child.stdout is not None and child.stderr is not None
     poll = select.poll()
@@ -259,7 +268,7 @@ def _lines(session: Session, child: Child, errors: bytearray) -> Iterator[bytes]
 
 def _end(child: Child) -> None:
     if child.poll() is None:
-        # rsync puts away what it has of a file, so that the next one can go on there.
+        # rsync keeps what it has of a file, so that the next one can go on from it.
         os.kill(child.pid, signal.SIGTERM)
         try:
             child.wait(timeout=_STOP)

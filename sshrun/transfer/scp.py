@@ -1,7 +1,7 @@
 """Files by scp(1), where a host has neither rsync nor tar.
 
-They travel under numbers, which no shell and no glob can mistake (`scp -O` gives names to a shell there), to and from a
-folder among the state there; the program on the host knows which number is which file.
+They travel under numbers, which no shell and no glob can mistake (`scp -O` gives names to a remote shell), to and
+from a directory of the remote state; the program on the host knows which number is which file.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import Item
 from sshrun.process import DEVNULL, PIPE, spawn
-from sshrun.scripts import Refusal, Session
+from sshrun.session.protocol import Refusal
+from sshrun.session.session import Session
+from sshrun.transfer.comparison import name_list
 from sshrun.transfer.digests import Verification
 from sshrun.transfer.engine import (
-    PATIENCE,
+    REPLY_TIMEOUT,
     Arrived,
     Changed,
-    Connection,
     NoSpace,
     SessionRefused,
+    SharedConnection,
     Step,
     failure,
     limited,
     not_placed,
 )
-from sshrun.transfer.listing import name_list
+from sshrun.transfer.items import Item
 from sshrun.transfer.staging import Staging
 
 _AT_ONCE = 100  # files a call
 
-# Seconds without a sign of life that are borne: one may wait behind the files, of whose progress scp says nothing.
-_SILENCE = 60.0
+# Seconds without a heartbeat: one may wait behind the files, and scp does not report how far it is.
+_TIMEOUT = 60.0
 
 
 class Scp:
@@ -42,7 +43,7 @@ class Scp:
 
     name = "scp"
 
-    def __init__(self, session: Session, connection: Connection) -> None:
+    def __init__(self, session: Session, connection: SharedConnection) -> None:
         self.session = session
         target = connection.target
         self._host = f"[{target}]" if ":" in target else target
@@ -50,24 +51,24 @@ class Scp:
         self._legacy = False
 
     def upload(self, root: str, items: Sequence[Item]) -> Iterator[Step]:
-        folders = [item.name for item in items if item.is_folder]
-        files = [item for item in items if not item.is_folder]
+        directories = [item.name for item in items if item.is_directory]
+        files = [item for item in items if not item.is_directory]
         try:
-            if folders:
-                self.session.request("folders", root, *folders)
-                self.session.reply(timeout=PATIENCE)
+            if directories:
+                self.session.request("directories", root, *directories)
+                self.session.reply(timeout=REPLY_TIMEOUT)
             for start in range(0, len(files), _AT_ONCE):
                 group = files[start : start + _AT_ONCE]
                 drop = self._drop()
-                with tempfile.TemporaryDirectory(prefix="sshrun-") as folder:
-                    numbered = [os.path.join(folder, str(number)) for number in range(1, len(group) + 1)]
+                with tempfile.TemporaryDirectory(prefix="sshrun-") as directory:
+                    numbered = [os.path.join(directory, str(number)) for number in range(1, len(group) + 1)]
                     for item, path in zip(group, numbered, strict=True):
                         os.symlink(item.source, path)
-                    said = self._scp([*numbered, f"{self._host}:{drop}/"])
-                if said:
-                    raise TransferFailed(said, "see what stands there")
-                self.session.request("take", root, "1", *(item.name for item in group))
-                self.session.reply(timeout=PATIENCE)
+                    message = self._scp([*numbered, f"{self._host}:{drop}/"])
+                if message:
+                    raise TransferFailed(message, "see what stands in the way")
+                self.session.request("scp_take", root, "1", *(item.name for item in group))
+                self.session.reply(timeout=REPLY_TIMEOUT)
                 yield Step(sum(item.size for item in group), len(group))
         except Refusal as refusal:
             raise not_placed(self.session.host, refusal) from refusal
@@ -75,7 +76,7 @@ class Scp:
             self._undrop()  # and its reply, since another engine goes on with this session
             raise
         except BaseException:
-            self.session.request("undrop")
+            self.session.request("scp_end")
             raise
         self._undrop()
 
@@ -84,25 +85,25 @@ class Scp:
         for start in range(0, len(items), _AT_ONCE):
             group = items[start : start + _AT_ONCE]
             drop = self._drop()
-            self.session.request("lend", base, "1", *(item.path for item in group))
+            self.session.request("scp_link", base, "1", *(item.path for item in group))
             self.session.reply()
             name = f"scp-{start}"
             numbers = range(1, len(group) + 1)
             sources = [f"{self._host}:{drop}/{number}" for number in numbers]
             largest = max(item.size for item in group)
             try:
-                said = self._scp([*sources, f"{staging.subfolder(name)}/"], largest)
+                message = self._scp([*sources, f"{staging.subdirectory(name)}/"], largest)
             except SessionRefused:
                 self._undrop()
                 raise
-            verification.said = verification.said or said
+            verification.error = verification.error or message
             staged = {}
             for number, item in zip(numbers, group, strict=True):
                 try:
                     staging.adopt(f"{name}/{number}", item)
                     staged[item.path] = f"{name}/{number}", _digest(staging.open(f"{name}/{number}"))
                 except FileNotFoundError:
-                    pass  # the host says why, or that it is gone
+                    pass  # the digests show why, or that it is gone
             yield Step(bytes=sum(item.size for item in group))
             names = name_list(item.path for item in group)
             self.session.request("digest", base, str(len(names)))
@@ -112,26 +113,26 @@ class Scp:
         yield from verification.doubts()
 
     def _undrop(self) -> None:
-        self.session.request("undrop")
+        self.session.request("scp_end")
         self.session.reply()
 
     def _drop(self) -> str:
-        self.session.request("drop")
+        self.session.request("scp_begin")
         return self.session.reply().values
 
     def _scp(self, paths: Sequence[str], size: int | None = None) -> str:
-        """Copies files, with `size` none that is much larger; what scp complained of, or "".
+        """Copies files, with `size` none that is much larger; the error of scp, or "".
 
         Raises SessionRefused, ConnectionFailed, NoSpace.
         """
-        status, said = self._run(paths, size)
-        if not self._legacy and ("subsystem request failed" in said or "Connection closed" in said):
-            # No SFTP there: the way before OpenSSH 9.0, for this call and for all that follow.
+        status, message = self._run(paths, size)
+        if not self._legacy and ("subsystem request failed" in message or "Connection closed" in message):
+            # No SFTP on the host: the way before OpenSSH 9.0, for this call and for all that follow.
             self._legacy = True
-            status, said = self._run(paths, size)
+            status, message = self._run(paths, size)
         if status == 0:
             return ""
-        reason = failure(self.session, "scp", said)
+        reason = failure(self.session, "scp", message)
         if isinstance(reason, SessionRefused | NoSpace):
             raise reason
         return str(reason)
@@ -146,14 +147,14 @@ def _run(session: Session, argv: Sequence[str]) -> tuple[int, str]:
     assert child.stderr is not None
     poll = select.poll()
     poll.register(child.stderr, select.POLLIN)
-    said = b""
+    message = b""
     try:
         while True:
-            if session.watch(poll, _SILENCE):
+            if session.watch(poll, _TIMEOUT):
                 data = os.read(child.stderr, 1 << 16)
                 if not data:
-                    return child.wait(), said.decode("utf-8", "replace")
-                said = (said + data)[: 1 << 16]
+                    return child.wait(), message.decode("utf-8", "replace")
+                message = (message + data)[: 1 << 16]
     finally:
         child.kill()
         child.close()

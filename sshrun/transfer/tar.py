@@ -1,6 +1,6 @@
-"""Files through the session itself, as tar archives: needs no second session, and has the least to say about each file.
+"""Files through the session itself, as tar archives: needs no second session, and costs the least for each file.
 
-Archives are written and read here, in bundles: a connection that is lost costs one bundle, not all of them.
+We write and read the archives ourselves, in bundles: a connection that is lost costs one bundle, not all of them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, BinaryIO, NamedTuple
 
 from sshrun.errors import TransferFailed
-from sshrun.paths import Item
-from sshrun.scripts import Refusal, Session, decode
+from sshrun.session.protocol import Refusal, decode
+from sshrun.session.session import Session
 from sshrun.terminal import visible
+from sshrun.transfer.comparison import name_list
 from sshrun.transfer.digests import Verification
-from sshrun.transfer.engine import PATIENCE, Arrived, Changed, Step, bundles, count_files, not_placed, size_limit
-from sshrun.transfer.listing import name_list
+from sshrun.transfer.engine import REPLY_TIMEOUT, Arrived, Changed, Step, bundles, count_files, not_placed, size_limit
+from sshrun.transfer.items import Item
 from sshrun.transfer.staging import Staging
 
 PIECE = 256 << 10
@@ -34,7 +35,7 @@ _REST = (bytes(_NAME) + b"ustar  \0").ljust(_BLOCK - 157, b"\0")
 _CHECKSUM_OF_THE_REST = sum(_REST) + 8 * ord(" ")  # the checksum itself counts as blanks
 _LONGEST_NAME = 64 << 10
 _MOST_MAP_BLOCKS = 1 << 16  # of 21 stretches of data each, of one file
-_MOST_BLOCKS = 4096  # between two files: padding (10 KiB are usual), and what is said of the second ahead of it
+_MOST_BLOCKS = 4096  # between two files: padding (10 KiB are usual), and the records ahead of the second
 
 
 class Tar:
@@ -56,7 +57,7 @@ class Tar:
                 yield from self._put(root, bundle)
                 sent.append(count_files(bundle))
             for files in sent:
-                self.session.reply(timeout=PATIENCE)
+                self.session.reply(timeout=REPLY_TIMEOUT)
                 yield Step(files=files)
         except Refusal as refusal:
             raise not_placed(self.session.host, refusal) from refusal
@@ -99,30 +100,33 @@ class Tar:
             if number + 1 < len(rest):
                 self._get(base, rest[number + 1])  # ahead, so that the host never waits for us
             staged: dict[str, tuple[str, str]] = {}
-            self.session.reply(timeout=PATIENCE)
-            stream = self.session.raw(timeout=PATIENCE)
+            self.session.reply(timeout=REPLY_TIMEOUT)
+            stream = self.session.raw(timeout=REPLY_TIMEOUT)
             if self.filter:
                 stream = _expanded(stream, self.session.host)
             yield from self._unpack(stream, bundle, staging, staged)
-            verification.said = verification.said or os.fsdecode(decode(self.session.reply(timeout=PATIENCE).values))
+            verification.error = verification.error or os.fsdecode(
+                decode(self.session.reply(timeout=REPLY_TIMEOUT).values)
+            )
             yield from verification.read(bundle, staged)
         yield from verification.doubts()
 
     def _get(self, base: str, items: Sequence[Item]) -> None:
         names = name_list(item.path for item in items)
-        for verb, *values in (("get", self.filter), ("digest",)):
-            self.session.request(verb, base, str(len(names)), *values)
-            self.session.send(names)
+        self.session.request("get", base, str(len(names)), self.filter)
+        self.session.send(names)
+        self.session.request("digest", base, str(len(names)))
+        self.session.send(names)
 
     def _unpack(
         self, stream: Iterable[bytes], items: Sequence[Item], staging: Staging, staged: dict[str, tuple[str, str]]
     ) -> Iterator[Step]:
-        """Takes what was asked for, each once, and nothing else; `staged` gets its name in there, and its digest."""
+        """Takes what was requested, each once, and nothing else; `staged` gets the name of each, and its digest."""
         import hashlib
 
         host = self.session.host
         wanted = {item.path: item for item in items}
-        reader = Reader(stream, host)
+        reader = TarReader(stream, host)
         for member in reader.members():
             path = os.fsdecode(member.name).removeprefix("./")
             item = wanted.pop(path, None)
@@ -172,7 +176,7 @@ def _extents(item: Item) -> Extents | None:
                 if at > begin:
                     found.append((begin, at - begin))
             if found == [(0, item.size)]:
-                # It has holes; a file system that knows nothing of them says this of every file (lseek(2)).
+                # It has holes; a file system that knows nothing of them reports this for every file (lseek(2)).
                 return _extents_by_content(file)
     except OSError:
         return None
@@ -203,7 +207,7 @@ def header(item: Item, extents: Extents | None = None) -> bytes:
     """
     name = os.fsencode("./" + item.name)
     seconds, nanoseconds = divmod(item.mtime_ns, 10**9)
-    if item.is_folder:
+    if item.is_directory:
         # Ours to write to, or its files could not be put into their places.
         kind, mode, size, name = b"5", item.mode & 0o777 | 0o700, 0, name + b"/"
     else:
@@ -266,7 +270,7 @@ def archive(items: Sequence[Item], headers: Sequence[bytes], extents: Sequence[E
     for item, head, found in itertools.zip_longest(items, headers, extents):
         pieces.append(head)
         waiting += len(head)
-        if not item.is_folder:
+        if not item.is_directory:
             size = 0
             for piece in _contents(item, [(0, item.size)] if found is None else found):
                 pieces.append(piece)
@@ -328,7 +332,7 @@ def _expanded(stream: Iterable[bytes], host: str) -> Iterator[bytes]:
 
 
 def _content(item: Item) -> int:
-    return 0 if item.is_folder else item.size
+    return 0 if item.is_directory else item.size
 
 
 def _padded(size: int) -> int:
@@ -344,7 +348,7 @@ class Member(NamedTuple):
     extents: Extents | None = None
 
 
-class Reader:
+class TarReader:
     """Reads archives that stand behind one another. Takes files only; raises TransferFailed for anything else."""
 
     def __init__(self, stream: Iterable[bytes], host: str) -> None:
@@ -479,7 +483,7 @@ class Reader:
 
 
 def _broken(host: str) -> TransferFailed:
-    return TransferFailed(f"{host} sends an archive that cannot be read", "see whether `tar` works there")
+    return TransferFailed(f"{host} sends an archive that cannot be read", "see whether `tar` works on it")
 
 
 def _number(field: bytes) -> int:

@@ -84,8 +84,8 @@ def test_read_only_home(host: Host, sshrun: Sshrun, root: Root) -> None:
     remount_home(root, "ro")
     found = examine(sshrun)
     assert found.status == 255
-    assert found["folder"].text == "/home/joe/life: nothing can be written"
-    assert "--host HOST/PATH" in found["folder"].fix
+    assert found["directory"].text == "/home/joe/life: nothing can be written"
+    assert "--host HOST/PATH" in found["directory"].fix
     assert found["home"].verdict == "warning"
 
 
@@ -107,7 +107,7 @@ def test_kill_user_processes_where_nobody_may_linger(host: Host, sshrun: Sshrun,
     found = examine(sshrun)
     assert found.status == 255
     assert "KillUserProcesses" in found["detaching"].text
-    assert found["detaching"].fix == "there, as root: loginctl enable-linger joe"
+    assert found["detaching"].fix == "on the host, as root: loginctl enable-linger joe"
     root("loginctl", "enable-linger", "joe")
     found = examine(sshrun)
     assert (found.status, found["detaching"].verdict) == (0, "ok"), found.findings

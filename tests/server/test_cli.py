@@ -11,6 +11,7 @@ import pytest
 from installed import SSHRUN, Sshrun
 from specs import write_spec
 from sshrun import __version__
+from sshrun.command_line import VERBS
 
 
 def test_version_and_help_need_nothing(plain_sshrun: Sshrun, home: Path) -> None:
@@ -21,6 +22,21 @@ def test_version_and_help_need_nothing(plain_sshrun: Sshrun, home: Path) -> None
     assert (text.status, text.stderr) == (0, "") and b"sshrun [OPTIONS] COMMAND MODEL" in text.stdout
     assert plain_sshrun("train", "my_model", "--help").stdout == text.stdout
     assert plain_sshrun("-v", "--version").stdout == f"sshrun {__version__}\n".encode()
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_has_a_help_of_its_own(plain_sshrun: Sshrun, verb: str) -> None:
+    text = plain_sshrun(verb, "--help")
+    assert (text.status, text.stderr) == (0, "")
+    assert verb in text.stdout.decode().splitlines()[0]
+    assert text.stdout != plain_sshrun("--help").stdout
+    assert plain_sshrun("--help", verb).stdout == text.stdout
+
+
+def test_the_help_of_a_script_is_the_scripts(sshrun: Sshrun, tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text('echo "$@"')
+    assert sshrun("run", "train.sh", "--help", "-h").stdout == b"--help -h\n"
+    assert sshrun("--", "printf", "%s ", "--help", "-h").stdout == b"--help -h "
 
 
 @pytest.mark.parametrize(
@@ -60,6 +76,8 @@ def test_a_log_that_cannot_be_kept_here_ends_us_and_not_the_job(sshrun: Sshrun, 
         (("--hots", "gpu1", "train", "m"), "did you mean --host?"),
         (("train",), "which model?"),
         (("statsu",), "did you mean status?"),
+        (("docter", "gpu1"), "did you mean sshrun doctor?"),
+        (("-h", "gpu1", "lgos", "20260101"), "did you mean sshrun logs?"),
         (("run",), "which script?"),
         (("--",), "which program?"),
         (("--resume", "--force", "train", "m"), "exclude each other"),
@@ -94,9 +112,11 @@ def test_a_run_as_json_is_one_object_a_line(sshrun: Sshrun, tmp_path: Path) -> N
     assert (finished.status, finished.stderr) == (4, "")
     events = [json.loads(line) for line in finished.stdout.splitlines()]
     kinds = [event["event"] for event in events]
-    for kind in ("started", "log", "job", "retrieved", "shutdown"):
+    for kind in ("started", "output", "job", "result"):
         assert kind in kinds, kinds
-    assert "".join(event["text"] for event in events if event["event"] == "log") == "said\n"
+    assert [event["text"] for event in events if event.get("kind") == "shutdown"] == ["bye\n"]
+    assert {event["version"] for event in events} == {1}
+    assert "".join(event["text"] for event in events if event["event"] == "output") == "said\n"
     (ended,) = (event for event in events if event["event"] == "job" and event["state"] == "finished")
     assert ended["code"] == 4
 
@@ -104,7 +124,7 @@ def test_a_run_as_json_is_one_object_a_line(sshrun: Sshrun, tmp_path: Path) -> N
 def test_json_names_every_result_by_its_whole_path(sshrun: Sshrun, tmp_path: Path) -> None:
     write_spec(tmp_path, "touch 1 2 3 4 5 6; echo result >my_model.zip", download_files=["[1-6]"])
     events = [json.loads(line) for line in sshrun("--json", "train", "my_model").stdout.splitlines()]
-    files = [path for event in events if event["event"] == "retrieved" for path in event["files"]]
+    files = [path for event in events if event["event"] == "result" for path in event["files"]]
     assert sorted(files) == [*(f"{tmp_path}/{number}" for number in range(1, 7)), f"{tmp_path}/my_model.zip"]
     jobs = [event for event in events if event["event"] == "job"]
     assert len(jobs) == 1, "what is known is not told twice"
@@ -141,11 +161,24 @@ def test_a_sandbox_of_its_own_runs_no_shutdown_command(plain_sshrun: Sshrun, tmp
 
 def test_a_bug_of_ours_is_70_with_a_log_to_report(sshrun: Sshrun, home: Path) -> None:
     # A folder in the place of a file: something nobody thought of.
-    (home / ".sshrun" / "jobs" / "20260101-000000-aaaaaaaa" / "facts").mkdir(parents=True)
+    (home / ".sshrun" / "jobs" / "20260101-000000-aaaaaaaa" / "manifest").mkdir(parents=True)
     finished = sshrun("jobs")
     assert finished.status == 70
-    assert "a bug in sshrun" in finished.stderr and "Traceback" not in finished.stderr
-    assert "Traceback" in (home / ".sshrun" / "crash.log").read_text()
+    (line,) = finished.stderr.splitlines()[-1:]
+    assert "a bug in sshrun" in line and "Traceback" not in finished.stderr
+    assert f"paste {home}/.sshrun/crash.log" in line and "report it at " in line
+
+
+def test_the_log_of_a_bug_can_be_pasted_into_a_report(sshrun: Sshrun, home: Path) -> None:
+    (home / ".sshrun" / "jobs" / "20260101-000000-aaaaaaaa" / "facts").mkdir(parents=True)
+    assert sshrun("--env", "SECRET", "jobs").status == 70
+    log = home / ".sshrun" / "crash.log"
+    assert log.stat().st_mode & 0o777 == 0o600
+    head, _, trace = log.read_text().partition("```text\n")
+    assert f"sshrun {__version__}: IsADirectoryError" in head and "OpenSSH" in head and "Python 3." in head
+    assert "command: jobs; options: " in head and "env" in head
+    assert trace.startswith("Traceback") and trace.endswith("```\n")
+    assert "SECRET" not in head and str(home) not in trace
 
 
 def test_a_machine_without_ssh_is_told_so(

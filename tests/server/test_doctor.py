@@ -125,7 +125,7 @@ def test_the_table_names_the_fix_and_the_exit_status_tells(
     assert ended.stderr.splitlines()[-1].startswith("sshrun: no job could start on sandbox now: login")
 
 
-def test_nothing_is_left_there(look: Look, sandbox: Sandbox) -> None:
+def test_nothing_is_left_on_the_host(look: Look, sandbox: Sandbox) -> None:
     assert look(sandbox).status == 0
     left = [path for path in sandbox.home.rglob("*") if not path.is_dir()]
     assert left == []
@@ -153,7 +153,7 @@ def test_no_rsync_here(look: Look, sandbox: Sandbox, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", tools_without(tmp_path / "bin", "rsync"))
     found = look(sandbox)
     assert found.status == 0
-    assert "no rsync here" in found["rsync"].text
+    assert "rsync is not installed here" in found["rsync"].text
 
 
 def test_wrong_key_mode(look: Look, sandbox: Sandbox) -> None:
@@ -277,7 +277,7 @@ def test_port_of_something_else(look: Look, sandbox: Sandbox) -> None:
     assert "is no SSH server" in found["connection"].text
 
 
-# Faults there
+# Faults on the host
 
 
 def test_noisy_shell(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_noisy_shell(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path
     found = look(start_sandbox(shell=noisy))
     assert found.status == 0
     assert found["shell"].verdict == "warning"
-    assert "prints before it obeys: 'Welcome'" in found["shell"].text
+    assert "prints before it runs a command: 'Welcome'" in found["shell"].text
     assert "case $- in" in found["shell"].fix
     assert "breaks it" in found["sftp"].text
 
@@ -338,13 +338,13 @@ def test_skewed_clock(look: Look, start_sandbox: Callable[..., Sandbox], tmp_pat
     assert which == ("ahead" if off > 0 else "behind")
 
 
-def test_no_rsync_and_no_python_there(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
+def test_no_rsync_and_no_python_on_the_host(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     path = tools_without(tmp_path / "bin", "rsync", "uv")
     sandbox = start_sandbox(environment={"PATH": path})
     (sandbox.home / ".bash_profile").write_text(f"PATH='{path}'\n")
     found = look(sandbox)
     assert found.status == 0
-    assert "no rsync there" in found["rsync"].text
+    assert "no rsync on the host" in found["rsync"].text
     assert found["python"].verdict == "warning"
     assert "create_venv: false" in found["python"].fix
     assert look(sandbox, create_venv=False)["python"].verdict == "ok"
@@ -384,21 +384,21 @@ def test_working_directory_that_cannot_be_made(look: Look, sandbox: Sandbox) -> 
     (sandbox.home / "file").write_text("in the way")
     found = look(sandbox, remote_dir="file/below")
     assert found.status == 255
-    assert found["folder"].verdict == "failure"
-    assert "--host HOST/PATH" in found["folder"].fix
+    assert found["directory"].verdict == "failure"
+    assert "--host HOST/PATH" in found["directory"].fix
 
 
-def test_temporary_folder_of_the_settings(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
+def test_temporary_directory_of_the_settings(look: Look, start_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     sandbox = start_sandbox(environment={"TMPDIR": "/dev/null"})
     found = look(sandbox)
     assert (found.status, found["temporary"].verdict) == (0, "warning")
-    assert found["temporary"].fix == "environment: [TMPDIR=FOLDER] in the settings"
+    assert found["temporary"].fix == "environment: [TMPDIR=DIRECTORY] in the settings"
     found = look(sandbox, environment=[f"TMPDIR={tmp_path}"])
     assert found["temporary"].verdict == "ok"
     assert found["temporary"].text.startswith(str(tmp_path))
 
 
-def test_a_job_that_is_there(look: Look, sshrun: Sshrun, sandbox: Sandbox) -> None:
+def test_a_job_that_the_host_holds(look: Look, sshrun: Sshrun, sandbox: Sandbox) -> None:
     assert sshrun("--no-wait", "--", "sleep", "60").status == 0
     found = look(sandbox)
     assert (found.status, found.failures()) == (75, {"job"})

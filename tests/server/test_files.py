@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from moving import Mover, grow, leftovers, programs
 from relay import Direction, Relay
-from sshrun import transfer
-from sshrun.job import Moved
+from sshrun.events import TransferProgress
 from sshrun.sandbox import Sandbox
+from sshrun.transfer.choice import LARGE, choose
 from sshrun.transfer.engine import limited
 from trees import contents, globbed
 
@@ -102,7 +102,7 @@ def test_what_glob_selects_arrives_and_comes_home_by_each_engine(mover: Mover, e
 
 def test_each_engine_is_the_one_that_was_asked_for(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(here, "small", "d/large")
-    (here / "d" / "large").write_bytes(os.urandom(transfer.LARGE))
+    (here / "d" / "large").write_bytes(os.urandom(LARGE))
     assert mover.upload(here, ".", engine=engine).engine == engine
     assert mover.download(tmp_path / "home", ".", engine=engine).engine == engine
     assert contents(tmp_path / "home") == contents(here)
@@ -111,7 +111,7 @@ def test_each_engine_is_the_one_that_was_asked_for(mover: Mover, here: Path, tmp
 
 def test_rsync_takes_what_is_large_and_tar_what_is_small(mover: Mover, here: Path, tmp_path: Path) -> None:
     grow(here, "small")
-    grow(here, "large", size=transfer.LARGE)
+    grow(here, "large", size=LARGE)
     assert mover.upload(here, "small").engine == "tar"
     assert mover.upload(here, "large").engine == "rsync"
     assert mover.upload(here, "large", "small").engine == ""
@@ -122,7 +122,7 @@ def test_rsync_takes_what_is_large_and_tar_what_is_small(mover: Mover, here: Pat
 
 def test_what_did_not_change_is_not_sent_again(mover: Mover, here: Path, tmp_path: Path, engine: str) -> None:
     grow(here, *(f"d/{number}" for number in range(20)), "large")
-    (here / "large").write_bytes(os.urandom(transfer.LARGE))
+    (here / "large").write_bytes(os.urandom(LARGE))
     assert mover.upload(here, ".", engine=engine).files == 21
     assert mover.upload(here, ".", engine=engine)[:3] == (0, 0, 21)
     os.utime(here / "d" / "7", (1_600_000_000, 1_600_000_000))  # scp keeps whole seconds
@@ -391,7 +391,7 @@ def test_progress_goes_up_to_the_whole(mover: Mover, here: Path, tmp_path: Path,
         ("download", lambda: mover.download(tmp_path / "home", "**", engine=engine)),
     ):
         work()
-        moved = [event for event in mover.events if isinstance(event, Moved)]
+        moved = [event for event in mover.events if isinstance(event, TransferProgress)]
         assert {(event.direction, event.total) for event in moved} == {(direction, 4_000_000)}
         assert [event.done for event in moved] == sorted(event.done for event in moved)
         assert (moved[-1].done, moved[-1].files, moved[-1].finished) == (4_000_000, 2, True)
@@ -441,7 +441,7 @@ def test_a_config_for_logins_by_hand_does_not_cut_off_what_travels(
 ) -> None:
     with sandbox.config.open("a") as config:
         config.write("StdinNull yes\nForkAfterAuthentication yes\nSessionType none\nRequestTTY force\n")
-    grow(here, "large", size=transfer.LARGE)
+    grow(here, "large", size=LARGE)
     mover = connect(sandbox)
     assert mover.upload(here, ".", engine=engine).engine == engine
     mover.download(tmp_path / "home", ".", engine=engine)
@@ -487,7 +487,7 @@ def test_an_engine_that_is_not_there_is_one_clear_line(start_sandbox, connect, h
     ],
 )
 def test_rsync_is_known_by_its_version(line: str, engine: str) -> None:
-    assert transfer.choose({"tools": "tar xargs rsync", "rsync": line}) == engine
+    assert choose({"tools": "tar xargs rsync", "rsync": line}) == engine
 
 
 @pytest.mark.usefixtures("mounts")

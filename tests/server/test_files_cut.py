@@ -15,10 +15,11 @@ import pytest
 
 from moving import Mover, grow, leftovers
 from relay import Direction, Relay
-from sshrun import transfer
 from sshrun.errors import ConnectionFailed
 from sshrun.sandbox import Sandbox
-from sshrun.scripts import BOOTSTRAP
+from sshrun.session.program import BOOTSTRAP
+from sshrun.transfer.download import Downloaded
+from sshrun.transfer.upload import Uploaded
 from trees import contents
 
 # Bytes that a login, a probe and a comparison of very many names may take.
@@ -39,7 +40,7 @@ class Field:
         grow(where, *(f"many/{number % 50}/{number}" for number in range(small)), size=1000)
         grow(where, "large", size=large)
 
-    def work(self, direction: str, engine: str | None) -> transfer.Uploaded | transfer.Downloaded:
+    def work(self, direction: str, engine: str | None) -> Uploaded | Downloaded:
         mover = Mover(self.sandbox)
         try:
             if direction == "upload":

@@ -69,12 +69,20 @@ def go(pat: Account) -> None:
     (pat.home / "go").touch()
 
 
+def resume(sshrun: Sshrun) -> None:
+    """Follows the job to its end after all."""
+    with LoginTerminal(sshrun.folder, *sshrun.options, "--resume") as terminal:
+        terminal.answer(PROMPT, WORD)
+        terminal.wait_for(b"over\r\n")
+        assert terminal.status() == 6
+
+
 class Daemon:
     """sshrun without a terminal, as cron has it."""
 
     def __init__(self, sshrun: Sshrun, *words: str) -> None:
-        self._output = sshrun.folder / "daemon.out"
-        with open(self._output, "wb") as output:
+        self._file = sshrun.folder / "daemon.out"
+        with open(self._file, "wb") as output:
             self._process = subprocess.Popen(
                 [SSHRUN, *sshrun.options, *words],
                 stdin=subprocess.DEVNULL,
@@ -85,16 +93,16 @@ class Daemon:
             )
 
     @property
-    def said(self) -> str:
-        return self._output.read_text(errors="replace")
+    def output(self) -> str:
+        return self._file.read_text(errors="replace")
 
     def wait_for(self, text: str) -> None:
-        eventually(lambda: text in self.said or self._process.poll() is not None, 30)
-        assert text in self.said
+        eventually(lambda: text in self.output or self._process.poll() is not None, 30)
+        assert text in self.output
 
     def wait(self) -> Finished:
         status = self._process.wait(60)
-        return Finished(status, b"", self.said)
+        return Finished(status, b"", self.output)
 
 
 def askpass(folder: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> Path:
@@ -109,15 +117,13 @@ def askpass(folder: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> Path:
 
 def test_a_terminal_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account) -> None:
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
+        terminal.answer(PROMPT, WORD)
         terminal.wait_for(b"up\r\n")
         for _ in range(2):
             relay.cut()
             terminal.wait_for(b"was lost")
             terminal.wait_for(AGAIN)
-            terminal.wait_for_prompt(PROMPT)
-            terminal.type(WORD.encode() + b"\n")
+            terminal.answer(PROMPT, WORD)
             terminal.wait_for(b"connected to sandbox again")
         go(pat)
         terminal.wait_for(b"over\r\n")
@@ -130,21 +136,16 @@ def test_a_refused_answer_leaves_the_job_and_is_not_repeated(
     relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account
 ) -> None:
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
+        terminal.answer(PROMPT, WORD)
         terminal.wait_for(b"up\r\n")
         relay.cut()
         for _ in range(3):
-            terminal.wait_for_prompt(PROMPT)
-            terminal.type(b"wrong\n")
+            terminal.answer(PROMPT, "wrong")
         assert terminal.status() == 255
         assert b"sshrun --resume" in terminal.shown
     assert refused(sandbox) == 3
     go(pat)
-    with LoginTerminal(sshrun.folder, *sshrun.options, "--resume") as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
-        assert terminal.status() == 6
+    resume(sshrun)
 
 
 @pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x1c", 131)], ids=["Ctrl+C", "Ctrl+Backslash"])
@@ -152,8 +153,7 @@ def test_a_key_at_the_second_question_leaves_and_the_job_goes_on(
     relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account, key: bytes, status: int
 ) -> None:
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
+        terminal.answer(PROMPT, WORD)
         terminal.wait_for(b"up\r\n")
         relay.cut()
         terminal.wait_for_prompt(PROMPT)
@@ -162,11 +162,7 @@ def test_a_key_at_the_second_question_leaves_and_the_job_goes_on(
         assert terminal.echoes
         assert b"goes on" in terminal.shown
     go(pat)
-    with LoginTerminal(sshrun.folder, *sshrun.options, "--resume") as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
-        terminal.wait_for(b"over\r\n")
-        assert terminal.status() == 6
+    resume(sshrun)
 
 
 def test_a_program_that_asks_is_asked_again_after_a_loss(
@@ -198,11 +194,7 @@ def test_with_nobody_to_ask_the_job_is_left_and_no_password_is_sent(
     assert "sshrun --resume" in finished.stderr and "see which keys" not in finished.stderr
     assert refused(sandbox) == 0
     go(pat)
-    with LoginTerminal(sshrun.folder, *sshrun.options, "--resume") as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(WORD.encode() + b"\n")
-        terminal.wait_for(b"over\r\n")
-        assert terminal.status() == 6
+    resume(sshrun)
 
 
 def test_with_nobody_to_ask_no_password_is_sent_at_first_either(sshrun: Sshrun, sandbox: Sandbox) -> None:
@@ -243,8 +235,7 @@ def test_a_passphrase_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, 
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", WORD, "-f", key], check=True)
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
         for _ in range(2):
-            terminal.wait_for_prompt(b"Enter passphrase for key")
-            terminal.type(WORD.encode() + b"\n")
+            terminal.answer(b"Enter passphrase for key", WORD)
             terminal.wait_for(b"up\r\n" if not relay.connections > 1 else b"connected to sandbox again")
             if relay.connections == 1:
                 relay.cut()
@@ -260,13 +251,11 @@ CODES = ("KbdInteractiveAuthentication yes", "AuthenticationMethods keyboard-int
 @pytest.mark.parametrize("sandbox", [CODES], indirect=True)
 def test_a_code_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account) -> None:
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
-        terminal.wait_for_prompt(b"Password:")
-        terminal.type(WORD.encode() + b"\n")
+        terminal.answer(b"Password:", WORD)
         terminal.wait_for(b"up\r\n")
         relay.cut()
         terminal.wait_for(b"needs your password or code")
-        terminal.wait_for_prompt(b"Password:")
-        terminal.type(WORD.encode() + b"\n")
+        terminal.answer(b"Password:", WORD)
         terminal.wait_for(b"connected to sandbox again")
         go(pat)
         assert terminal.status() == 6
@@ -276,16 +265,14 @@ def test_a_code_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, sandbo
 def test_a_wrong_password_gets_a_word_before_the_next_one(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
     write_spec(tmp_path, "true")
     with LoginTerminal(tmp_path, *sshrun.options, "train", "my_model") as terminal:
-        terminal.wait_for_prompt(PROMPT)
-        terminal.type(b"wrong\n")
+        terminal.answer(PROMPT, "wrong")
         terminal.wait_for(b"Permission denied, please try again.")
         terminal.wait_until(lambda: not terminal.echoes, "the second question")
         terminal.type(WORD.encode() + b"\n")
         assert terminal.status() == 0
     with LoginTerminal(tmp_path, *sshrun.options, "train", "my_model") as terminal:
         for _ in range(3):
-            terminal.wait_for_prompt(PROMPT)
-            terminal.type(b"wrong\n")
+            terminal.answer(PROMPT, "wrong")
         assert terminal.status() == 255
         assert b"Permission denied (publickey,password)." in terminal.shown, "the reason is the last line"
 
@@ -300,5 +287,5 @@ def test_an_expired_password_is_called_one(
     finally:
         pat.set_password(WORD)
     assert finished.status == 255
-    assert "password there has expired" in finished.stderr and "ForceCommand" not in finished.stderr
+    assert "password on the host has expired" in finished.stderr and "ForceCommand" not in finished.stderr
     assert "ssh -t" in finished.stderr

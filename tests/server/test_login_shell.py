@@ -18,8 +18,18 @@ def sandbox(start_sandbox) -> Sandbox:  # type: ignore[no-untyped-def]
     return start_sandbox(shell=Path("/bin/bash"))
 
 
+def fails_within(seconds: float, sshrun: Sshrun, sandbox: Sandbox, line: str, message: str) -> None:
+    """With this line in its start file the host runs no command, and one line names the reason and the fix."""
+    (sandbox.home / ".bashrc").write_text(f"{line}\n")
+    started = time.monotonic()
+    finished = sshrun("--", "touch", "ran")
+    assert time.monotonic() - started < seconds
+    assert (finished.status, len(finished.stderr.splitlines())) == (255, 1)
+    assert message in finished.stderr and GUARD in finished.stderr
+
+
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("exec bash --norc", "becomes another shell"),
         ("exec env sh", "becomes another shell"),
@@ -31,37 +41,27 @@ def sandbox(start_sandbox) -> Sandbox:  # type: ignore[no-untyped-def]
     ],
 )
 def test_a_start_file_that_lets_no_command_through_is_named(
-    sshrun: Sshrun, sandbox: Sandbox, line: str, said: str
+    sshrun: Sshrun, sandbox: Sandbox, line: str, message: str
 ) -> None:
-    (sandbox.home / ".bashrc").write_text(f"{line}\n")
-    began = time.monotonic()
-    finished = sshrun("--", "touch", "ran")
-    assert time.monotonic() - began < 15
-    assert (finished.status, len(finished.stderr.splitlines())) == (255, 1)
-    assert said in finished.stderr and GUARD in finished.stderr
+    fails_within(15, sshrun, sandbox, line, message)
     assert [path.name for path in sandbox.home.iterdir()] == [".bashrc"]  # nothing of ours was carried out
     looked = sshrun("doctor")
-    assert said in looked.stdout.decode() and GUARD in looked.stdout.decode()
+    assert message in looked.stdout.decode() and GUARD in looked.stdout.decode()
     (sandbox.home / ".bashrc").write_text(f"{GUARD}\n{line}\n")
     assert sshrun("--", "true").status == 0
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('exec sh -c "$(cat)"', "becomes another shell"),  # as fish does: all of the input first
         ("cat >/dev/null", "reads what is sent"),  # as ssh without -n does
     ],
 )
 def test_a_start_file_that_never_stops_reading_is_found_out(
-    sshrun: Sshrun, sandbox: Sandbox, line: str, said: str
+    sshrun: Sshrun, sandbox: Sandbox, line: str, message: str
 ) -> None:
-    (sandbox.home / ".bashrc").write_text(f"{line}\n")
-    began = time.monotonic()
-    finished = sshrun("--", "touch", "ran")
-    assert time.monotonic() - began < 20  # and not the 30 s after which nobody is waited for
-    assert (finished.status, len(finished.stderr.splitlines())) == (255, 1)
-    assert said in finished.stderr and GUARD in finished.stderr
+    fails_within(20, sshrun, sandbox, line, message)  # and not the 30 s after which any answer is overdue
     assert not (sandbox.home / "ran").exists()
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def interrupt_again_and_again(
                 terminal.wait_for_prompt(text)
             interrupt(terminal, number)
             assert terminal.status() == 128 + number
-            assert termios.tcgetattr(terminal.screen) == terminal.modes
+            terminal.assert_restored()
             assert ssh_of(sandbox, home) == []
             assert not os.listdir(home / ".sshrun" / "control")
 
@@ -111,7 +110,7 @@ def test_a_verb_that_only_looks_leaves_it_so_too(sshrun: Sshrun, sandbox: Sandbo
         terminal.wait_for_prompt(text)
         os.kill(terminal.pid, signal.SIGTERM)
         assert terminal.status() == 143
-        assert termios.tcgetattr(terminal.screen) == terminal.modes
+        terminal.assert_restored()
     eventually(lambda: not ssh_of(sandbox, home))
 
 
@@ -144,5 +143,5 @@ def test_who_does_not_end_is_killed_and_the_terminal_restored_for_it(
         terminal.wait_for_prompt(b"code:")
         os.kill(terminal.pid, signal.SIGTERM)
         assert terminal.status() == 143
-        assert termios.tcgetattr(terminal.screen) == terminal.modes
+        terminal.assert_restored()
     assert not [words for words in commands().values() if str(proxy) in words]

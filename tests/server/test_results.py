@@ -83,7 +83,7 @@ def test_what_was_just_uploaded_is_no_result_unless_the_job_changes_it(
     finished = sshrun("--json", "train", "my_model")
     assert finished.status == 0
     events = [json.loads(line) for line in finished.stdout.splitlines()]
-    (retrieved,) = (event for event in events if event["event"] == "retrieved")
+    (retrieved,) = (event for event in events if event["event"] == "result")
     assert "b.csv" in str(retrieved) and "a.csv" not in str(retrieved)
     assert (tmp_path / "b.csv").read_text() == "bmore\n"
 

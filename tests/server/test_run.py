@@ -47,7 +47,7 @@ def test_a_folder_in_the_way_of_an_upload_is_one_clear_line(
     assert finished.status == 255
     (line,) = finished.stderr.splitlines()
     assert line.startswith("sshrun: sandbox cannot store the files: mv: ")
-    assert line.endswith("(see who owns what stands there)")
+    assert line.endswith("(see who owns what stands in the way)")
 
 
 def test_a_large_upload_and_download_need_no_second_login(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_an_archive_of_an_earlier_run_replaces_nothing_here(sshrun: Sshrun, sand
     finished = sshrun("train", "my_model", "skip")
     assert finished.status == 0
     assert (tmp_path / "my_model.zip").read_text() == "mine"
-    assert "my_model.zip there is from an earlier run: left alone" in finished.stderr
+    assert "my_model.zip on sandbox is from an earlier run, not downloaded" in finished.stderr
     assert sshrun("train", "my_model").status == 0
     assert (tmp_path / "my_model.zip").read_text() == "new\n"
 

@@ -46,6 +46,19 @@ def test_status_tells_what_runs(sshrun: Sshrun, host: HostSide) -> None:
     assert set(event["usage"]) >= {"processes", "cpu", "memory"}
 
 
+def test_what_commands_print_as_json_is_documented(sshrun: Sshrun, host: HostSide) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+    examples = [json.loads(line) for line in page.splitlines() if line.startswith('{"version"')]
+    documented = {(example["event"], *example) for example in examples}
+    of_a_job = next(example for example in examples if example["event"] == "status")["job"]
+    start(sshrun, host, "--", "sh", "-c", LOOP)
+    for words in (["status"], ["jobs"], ["stop"], ["retrieve"]):
+        for event in events(sshrun("--json", *words)):
+            if event["event"] == "status":
+                assert list(event["job"]) == list(of_a_job)
+            assert (event["event"], *event) in documented
+
+
 def test_status_without_a_job(sshrun: Sshrun) -> None:
     finished = sshrun("status")
     assert (finished.status, finished.stdout) == (0, b"sandbox: no job\n")
@@ -95,7 +108,7 @@ def test_stop_ends_every_process_and_leaves_results_and_shutdown_to_retrieve(
     job = start(sshrun, host, "train", "my_model")
     finished = sshrun("--json", "stop")
     assert finished.status == 0
-    assert events(finished)[-1] == {"event": "stopped", "id": job, "state": "finished", "code": 143}
+    assert events(finished)[-1] == {"version": 1, "event": "stopped", "id": job, "state": "finished", "code": 143}
     assert not host.processes(job)
     assert not (sandbox.home / "goodbye").exists() and not (tmp_path / "my_model.zip").exists()
     assert sshrun("stop").status == 0, "a second one has nothing to do"
@@ -146,7 +159,7 @@ def test_jobs_lists_what_is_here_and_there(sshrun: Sshrun, host: HostSide, home:
     assert sshrun("--", "sh", "-c", "exit 4").status == 4
     running = start(sshrun, host, "--", "sh", "-c", LOOP)
     first, second = events(sshrun("--json", "jobs"))
-    assert (first["id"], first["state"], first["where"]) == (running, "running", "here, there")
+    assert (first["id"], first["state"], first["where"]) == (running, "running", "both")
     assert first["host"] == "sandbox"
     assert (second["code"], second["command"], bool(second["started"])) == (4, "sh -c exit 4", True)
     shutil.rmtree(home / ".sshrun" / "jobs")
@@ -159,7 +172,7 @@ def test_jobs_lists_what_is_here_and_there(sshrun: Sshrun, host: HostSide, home:
 def test_a_job_that_may_still_run_is_not_listed_as_finished(sshrun: Sshrun, host: HostSide) -> None:
     job = start(sshrun, host, "--", "sh", "-c", LOOP)
     listed = events(sshrun("-p", "1", "--json", "jobs"))[-1]
-    assert (listed["id"], listed["state"], listed["code"], listed["where"]) == (job, "unknown", None, "here")
+    assert (listed["id"], listed["state"], listed["code"], listed["where"]) == (job, "unknown", None, "local")
     assert b"not retrieved" in sshrun("-p", "1", "jobs").stdout
 
 
@@ -177,9 +190,8 @@ def test_old_jobs_are_pruned_but_never_one_that_is_not_retrieved(sshrun: Sshrun,
     template = host.latest()
     here = home / ".sshrun" / "jobs"
     for number in range(30):
-        shutil.copytree(
-            template, host.jobs / f"20200101-0000{number:02}-aaaaaaaa", ignore=shutil.ignore_patterns("alive")
-        )
+        pipes = shutil.ignore_patterns("alive", "working")
+        shutil.copytree(template, host.jobs / f"20200101-0000{number:02}-aaaaaaaa", ignore=pipes)
         shutil.copytree(here / template.name, here / f"20200101-0000{number:02}-aaaaaaaa")
     (here / "20200101-000000-aaaaaaaa" / "retrieved").unlink()
     start(sshrun, host, "--", "sh", "-c", LOOP)
@@ -201,7 +213,7 @@ def test_copies_are_shown_where_no_host_is_named(sshrun: Sshrun, plain_sshrun: S
     assert sshrun("--", "echo", "hello").status == 0
     (home / ".sshrun" / "user_settings.yaml").unlink()
     listed = plain_sshrun("jobs")
-    assert (listed.status, listed.stdout.count(b"exit 0  here")) == (0, 1)
+    assert (listed.status, listed.stdout.count(b"exit 0  local")) == (0, 1)
     assert "no host is named" in listed.stderr
     job = listed.stdout.split()[0].decode()
     assert plain_sshrun("logs", job).stdout == b"hello\n"

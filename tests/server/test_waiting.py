@@ -88,7 +88,15 @@ def test_json_has_each_phase_as_an_event(sshrun: Sshrun, tmp_path: Path, gate: O
     phases = [event for event in json_lines(running.wait().stdout) if event["event"] == "phase"]
     second = next(phase for phase in phases if phase["number"] == 2)
     text = f"startup command 2 of 2: {UNTIL % 'two'}"
-    assert second == {"event": "phase", "name": "startup", "text": text, "number": 2, "total": 2, "detail": ""}
+    assert second == {
+        "version": 1,
+        "event": "phase",
+        "name": "startup",
+        "text": text,
+        "number": 2,
+        "total": 2,
+        "detail": "",
+    }
     assert [phase["text"] for phase in phases if phase["name"] == "running"] == [""]
 
 
@@ -181,6 +189,19 @@ def test_a_host_that_is_slow_to_answer(sshrun: Sshrun, start_sandbox: StartSandb
     assert screen.status() == 0
     assert screen.counted(f"{ERASE}sshrun: waiting for sandbox to answer") >= 2
     assert "hello" in screen.lines
+    assert not screen.silences(SILENT)
+
+
+def test_what_the_command_left_running_is_ended_in_words(sshrun: Sshrun, tmp_path: Path, gate: Open) -> None:
+    """A process that takes its time to end, and no word of the job's meanwhile: also for who comes later."""
+    write_spec(tmp_path, f"{{ {UNTIL % 'go'}; }} & echo done", stop_grace=60)
+    screen = Screen(tmp_path, *sshrun.options, "train", "my_model")
+    screen.wait_for_count(f"{ERASE}sshrun: ending what the command left running", 2)
+    late = Screen(tmp_path, *sshrun.options, "--resume", "train", "my_model")
+    late.wait_for(f"{ERASE}sshrun: ending what the command left running")
+    gate("go")
+    assert (screen.status(), late.status()) == (0, 0)
+    assert screen.lines.count("done") == 1
     assert not screen.silences(SILENT)
 
 

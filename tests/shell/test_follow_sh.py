@@ -179,14 +179,15 @@ def test_what_a_job_is_at_is_told_beside_the_log(host) -> None:
 
 
 def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(host, until) -> None:
-    _, job = host.begin(["sh", "-c", "echo up; while [ ! -e gate ]; do sleep 0.05; done"], startup=["sleep 3"])
+    _, job = host.begin(["sh", "-c", "echo up; while [ ! -e gate ]; do sleep 0.05; done"], startup=["sleep 6"])
     early = host.session()
     began = time.monotonic()
     early.request("follow", job, "0")
     assert early.reply().word == "log"
     asides = (piece for piece in early.raw_and_notices(timeout=20) if not isinstance(piece, bytes))
-    aside = next(piece for piece in asides if piece.values.startswith("startup"))  # an early look sees what comes before
-    assert aside == ("phase", "startup 1 1 sleep 3") and time.monotonic() - began < 2.5
+    # An early look sees what comes before it.
+    aside = next(piece for piece in asides if piece.values.startswith("startup"))
+    assert aside == ("phase", "startup 1 1 sleep 6") and time.monotonic() - began < 5
     early.child.close_stdin()
     early.child.wait(20)
     until(lambda: (host.job(job) / "log").read_bytes() == b"up\n")

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sshrun.arguments import FLAGS, OPTIONS, VERBS, WITH_VALUE, Arguments, parse
+from sshrun.arguments import Arguments, parse
+from sshrun.cli.main import function_of
+from sshrun.command_line import ANY, HOST, MODEL, OPTIONS, RUN, VERBS
 from sshrun.errors import UsageError
 
 
@@ -24,11 +26,19 @@ from sshrun.errors import UsageError
         ("--resume --no-wait -h g", Arguments("resume", resume=True, wait=False, host="g")),
         ("--resume -- true", Arguments("program", ("true",), resume=True)),
         ("status --json", Arguments("status", json=True)),
-        ("logs -f -n 5 abc -h gpu1", Arguments("logs", ("-f", "-n", "5", "abc"), host="gpu1")),
-        ("logs -n=5", Arguments("logs", ("-n", "5"))),
-        ("ssh-keygen gpu1 -t rsa --passphrase", Arguments("ssh-keygen", ("gpu1", "-t", "rsa", "--passphrase"))),
+        ("logs -f -n 5 abc -h gpu1", Arguments("logs", ("abc",), host="gpu1", follow=True, lines="5")),
+        ("logs -n=5", Arguments("logs", lines="5")),
+        ("logs -- -f", Arguments("logs", ("-f",))),
+        ("retrieve --all", Arguments("retrieve", everything=True)),
+        (
+            "ssh-keygen gpu1 -t rsa -l 4096 --output d --passphrase",
+            Arguments("ssh-keygen", ("gpu1",), key_type="rsa", key_bits="4096", key_directory="d", passphrase=True),
+        ),
         ("--version", Arguments(version=True)),
         ("train --help", Arguments("train", help=True)),
+        ("logs --help", Arguments("logs", help=True)),
+        ("run fit.py --help", Arguments("run", ("fit.py", "--help"))),
+        ("train m -p=3", Arguments("model", ("train", "m", "-p=3"))),
         ("train m --wait --wait", Arguments("model", ("train", "m"))),
     ],
 )
@@ -52,6 +62,10 @@ def test_words_are_sorted(line: str, expected: Arguments) -> None:
         ("train m --host", "--host needs a value"),
         ("logs -n", "-n needs a value"),
         ("logs --lines 3", "unknown option --lines"),
+        ("logs -f=3", "-f takes no value"),
+        ("retrieve --al", "did you mean --all?"),
+        ("-n 3 logs", "unknown option -n"),
+        ("train m --password x --port", "--port needs a value"),
         ("--force=yes train m", "--force takes no value"),
         ("--no-wait --wait train m", "exclude each other"),
         ("--force --resume train m", "exclude each other"),
@@ -89,9 +103,11 @@ def test_what_is_nothing_like_ours_is_not_doubted(word: str) -> None:
     assert parse(["train", "m", word]).doubtful == ()
 
 
-WORDS = st.lists(
-    st.sampled_from([*OPTIONS, *VERBS, "run", "train", "m", "--", "-", "", "-f", "-n", "--x=1"]) | st.text()
-)
+ALL_OPTIONS = [*OPTIONS, *(option for verb in VERBS for option in verb.options)]
+NAMES = [name for option in ALL_OPTIONS for name in option.names]
+VERB_NAMES = [verb.name for verb in VERBS]
+
+WORDS = st.lists(st.sampled_from([*NAMES, *VERB_NAMES, "train", "m", "--", "-", "", "--x=1"]) | st.text())
 
 
 @given(WORDS)
@@ -111,12 +127,38 @@ def test_a_programs_words_are_never_touched(words: list[str]) -> None:
     assert parse(["run", "script.py", *words]).words == ("script.py", *words)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_may_stand_before_and_behind_the_model(option: str) -> None:
-    value = ["value"] if option in WITH_VALUE else []
-    assert parse([option, *value, "train", "m"]) == parse(["train", "m", option, *value])
+@pytest.mark.parametrize("name", [name for option in OPTIONS for name in option.names])
+def test_every_option_may_stand_before_and_behind_the_model(name: str) -> None:
+    value = ["value"] if any(option.value and name in option.names for option in OPTIONS) else []
+    assert parse([name, *value, "train", "m"]) == parse(["train", "m", name, *value])
 
 
 def test_every_option_sets_a_field() -> None:
-    fields = {*WITH_VALUE.values(), *(field for field, _ in FLAGS.values())}
-    assert fields <= set(Arguments._fields)
+    assert {option.key for option in ALL_OPTIONS} <= set(Arguments._fields)
+
+
+def test_no_name_means_two_things() -> None:
+    general = [name for option in OPTIONS for name in option.names]
+    for verb in VERBS:
+        names = [*general, *(name for option in verb.options for name in option.names)]
+        assert len(names) == len(set(names)), verb.name
+    assert len(VERB_NAMES) == len(set(VERB_NAMES))
+
+
+def test_every_scope_is_one_that_is_known() -> None:
+    scopes = {RUN, MODEL, HOST, ANY}
+    assert {option.scope for option in OPTIONS} <= {*scopes, ""}
+    assert {scope for verb in VERBS for scope in verb.scopes} <= scopes
+
+
+def test_every_verb_has_a_function_of_its_own() -> None:
+    functions = {name: function_of(name) for name in [*VERB_NAMES, "resume"]}
+    assert len(set(functions.values())) == len(functions)
+    for name, function in functions.items():
+        assert function.__name__ == name.replace("-", "_")
+    assert function_of("model") is function_of("program") is functions["run"]
+
+
+def test_a_verb_without_a_function_is_taken_for_no_other() -> None:
+    with pytest.raises(ImportError):
+        function_of("forgotten")

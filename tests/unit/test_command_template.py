@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.command_template import for_a_shell, shell_syntax
-from sshrun.settings_reader import Node, Reader
+from sshrun.settings.command_template import for_a_shell, shell_syntax
+from sshrun.settings.reader import Node, Reader
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_form_for_a_shell_does_what_was_meant(tmp_path: Path) -> None:
 
 
 def test_it_is_a_problem_of_the_file_that_says_what_to_write() -> None:
-    text = Node("text", 3, "a {args} | b")
+    text = Node("string", 3, "a {args} | b")
     layer = Reader("user file", "/f", "ssh.").read(Node("mapping", entries=(("command", text),)))
     (problem,) = layer.problems
     assert problem.startswith("f:3 ssh.command: no shell reads it, and | is for one: write ")

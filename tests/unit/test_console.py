@@ -12,17 +12,18 @@ import pytest
 
 from sshrun.console import Console, JsonConsole
 from sshrun.errors import OutputFailed, SettingsError, UsageError
+from sshrun.events import Event, JobChanged, LoggingIn, Notice, Output, Phase, Started, TransferProgress, WarningNotice
 from sshrun.interrupts import Interrupted
-from sshrun.job import Described, Event, Job, Logged, LoggingIn, Moved, Phase, Said, Started, Warned
+from sshrun.job import Job, State
 
 EVENTS: list[Event] = [
     Started("id1", "gpu1"),
-    Said("lost", "a line\nand another\n"),
-    Warned("careful"),
-    Logged(b"\xff raw \x1b[2J\n", 0),
-    Moved("upload", 5, 10, 1),
-    Moved("upload", 10, 10, 2, finished=True),
-    Described(Job("id1", "finished", 3, phase="running")),
+    Notice("connection-lost", "a line\nand another\n"),
+    WarningNotice("careful"),
+    Output(b"\xff raw \x1b[2J\n", 0),
+    TransferProgress("upload", 5, 10, 1),
+    TransferProgress("upload", 10, 10, 2, finished=True),
+    JobChanged(Job("id1", State.FINISHED, 3, phase="running")),
 ]
 
 
@@ -82,7 +83,7 @@ def test_json_cuts_no_character(capfdbinary: pytest.CaptureFixture[bytes]) -> No
     console = JsonConsole()
     log = "aé€😀".encode() + b"\xffz\xe2\x82"
     for offset in range(len(log)):
-        console.show(Logged(log[offset : offset + 1], offset))
+        console.show(Output(log[offset : offset + 1], offset))
     console.finish()
     events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [event["text"] for event in events] == ["a", "é", "€", "😀", "\udcff", "z", "\udce2\udc82"]
@@ -98,17 +99,17 @@ def test_json_is_one_object_a_line_and_holds_every_byte(capfdbinary: pytest.Capt
     assert err == b""
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in events] == [
-        "started", "lost", "warning", "log", "upload", "upload", "job", "error",
+        "started", "notice", "warning", "output", "progress", "progress", "job", "error",
     ]  # fmt: skip
     assert events[3]["text"].encode("utf-8", "surrogateescape") == b"\xff raw \x1b[2J\n"
     assert events[-1] == {
-        "event": "error", "cause": "UsageError", "message": "wrong", "hint": "type right", "exit": 2,
+        "version": 1, "event": "error", "cause": "UsageError", "message": "wrong", "hint": "type right", "exit": 2,
     }  # fmt: skip
 
 
 def test_steps_are_shown_and_their_result_returned(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     def steps() -> Iterator[Event]:
-        yield Said("x", "one")
+        yield Notice("x", "one")
         return 5  # type: ignore[return-value]
 
     assert Console().play(steps()) == 5  # type: ignore[arg-type,comparison-overlap]
@@ -122,7 +123,7 @@ def test_a_reader_that_has_gone_away_is_an_interrupt() -> None:
     os.dup2(write_end, 1)
     try:
         with pytest.raises(Interrupted) as caught:
-            Console().show(Logged(b"text", 0))
+            Console().show(Output(b"text", 0))
         assert caught.value.exit_status == 141
     finally:
         os.dup2(kept, 1)
@@ -149,7 +150,7 @@ def full() -> int:
 @pytest.mark.parametrize("make", [Console, JsonConsole])
 def test_a_disk_that_is_full_is_an_error_to_be_told(make: type[Console]) -> None:
     with stdout_is(full()), pytest.raises(OutputFailed, match="standard output: No space left on device"):
-        make().show(Logged(b"x", 0))
+        make().show(Output(b"x", 0))
 
 
 def test_an_error_that_no_program_can_read_is_told_to_the_person(capfd: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +172,7 @@ def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
     with stdout_is(writing):
         written = os.write(1, b"x" * (1 << 20))  # it is full
         reader.start()
-        Console().show(Logged(b"x" * 1_000_000, 0))
+        Console().show(Output(b"x" * 1_000_000, 0))
     reader.join()
     os.close(reading)
     assert sum(sizes) == written + 1_000_000
@@ -217,15 +218,15 @@ def test_what_is_waited_for_is_said_and_goes_before_anything_else_is_shown(xterm
         console.show(STARTUP)
         assert after(0.5, screen) == "", "what is quick is not worth a word"
         assert after(1.0, screen).startswith(f"{LIVE}startup command 1 of 2: x, 1 s")
-        console.show(Logged(b"half", 0))
+        console.show(Output(b"half", 0))
         assert after(1.5, screen) == "\r\x1b[Khalf", "nothing is drawn into a line of the job's"
-        console.show(Logged(b" whole\n", 4))
+        console.show(Output(b" whole\n", 4))
         assert after(1.5, screen).startswith(f" whole\r\n{LIVE}startup")
         console.show(Phase("environment", "installing 2 packages", detail="collecting torch"))
         assert after(0, screen) == f"{LIVE}installing 2 packages: collecting torch"
         console.show(Phase("environment", "x" * 100))
         assert after(0, screen) == f"{LIVE}{'x' * 70}…", "one line, however narrow the terminal is"
-        console.show(Said("x", "a line"))
+        console.show(Notice("x", "a line"))
         assert after(0, screen) == "\r\x1b[Ksshrun: a line\r\n"
         console.show(Phase("running"))
         assert after(1.5, screen) == "", "the job may be as silent as it likes"
@@ -235,9 +236,9 @@ def test_what_is_waited_for_is_said_and_goes_before_anything_else_is_shown(xterm
 def test_a_line_of_ours_does_not_go_on_with_one_of_the_job(xterm: None) -> None:
     with terminal() as screen:
         console = Console()
-        console.show(Logged(b"50%\r51%", 0))
-        console.show(Said("stopping", "stopping"))
-        console.show(Logged(b"x", 7))
+        console.show(Output(b"50%\r51%", 0))
+        console.show(Notice("stopping", "stopping"))
+        console.show(Output(b"x", 7))
         console.show(Phase("results", "looking for results"))
         shown = after(1.3, screen)
         assert shown == f"50%\r51%\r\nsshrun: stopping\r\nx\r\n{LIVE}looking for results, 1 s"
@@ -277,7 +278,7 @@ def test_json_has_phases_as_they_come(capfdbinary: pytest.CaptureFixture[bytes])
     events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [(event["event"], event["name"]) for event in events] == [("phase", "startup"), ("phase", "running")]
     assert events[0] == {
-        "event": "phase", "name": "startup", "text": STARTUP.text, "number": 1, "total": 2, "detail": "",
+        "version": 1, "event": "phase", "name": "startup", "text": STARTUP.text, "number": 1, "total": 2, "detail": "",
     }  # fmt: skip
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.host import Login
-from sshrun.model import Spec, read_spec
-from sshrun.runner import runner_for_model
-from sshrun.settings import Options, merge
+from sshrun.connection.login import Login
+from sshrun.settings.schema import Options, merge
+from sshrun.spec.find import Spec, read_spec
+from sshrun.spec.runner import runner_for_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

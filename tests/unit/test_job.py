@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sshrun.job import Facts, Job, age_text, code_text, facts_from_data, facts_to_data, new_id, size_text
+from sshrun.job import Job, Manifest, State, code_text, manifest_from_data, manifest_to_data, new_id
+from sshrun.units import age_text, size_text
 
 TEXTS = st.text(max_size=20)
-FACTS = st.builds(
-    Facts,
+MANIFESTS = st.builds(
+    Manifest,
     command=TEXTS,
     model=TEXTS,
     argv=st.lists(TEXTS).map(tuple),
@@ -55,13 +56,13 @@ def test_ages_in_words(seconds: float, text: str) -> None:
     assert age_text(seconds) == text
 
 
-@given(FACTS)
-def test_facts_survive_being_stored(facts: Facts) -> None:
-    assert facts_from_data(json.loads(json.dumps(facts_to_data(facts)))) == facts
+@given(MANIFESTS)
+def test_manifests_survive_being_stored(manifest: Manifest) -> None:
+    assert manifest_from_data(json.loads(json.dumps(manifest_to_data(manifest)))) == manifest
 
 
-def test_facts_of_another_version_are_read_as_far_as_they_are_known() -> None:
-    assert facts_from_data({"model": "m", "of tomorrow": [1]}) == Facts(model="m")
+def test_manifests_of_another_version_are_read_as_far_as_they_are_known() -> None:
+    assert manifest_from_data({"model": "m", "of tomorrow": [1]}) == Manifest(model="m")
 
 
 # As 0.1.0 wrote them down before clients, paths and arguments were recorded.
@@ -72,17 +73,17 @@ OLD = json.loads(
 
 
 def test_an_old_job_is_still_known_by_its_spec() -> None:
-    old = facts_from_data(OLD)
+    old = manifest_from_data(OLD)
     assert (old.title, old.origin) == ("train my_model", "laptop:/p/my_model.py")
-    mine = Facts(command="train", model="my_model", client="laptop", path="/p/my_model.py")
+    mine = Manifest(command="train", model="my_model", client="laptop", path="/p/my_model.py")
     assert mine.names(old, started_here=False)
     assert not mine._replace(path="/q/my_model.py").names(old, started_here=False)
     assert mine._replace(client="desk", path="/q/my_model.py").names(old, started_here=False), "nothing to compare"
-    assert mine.names(Facts(command="train", model="my_model"), started_here=False)
+    assert mine.names(Manifest(command="train", model="my_model"), started_here=False)
 
 
 def test_a_job_is_that_of_a_path_on_a_client() -> None:
-    job = Facts(command="train", model="m", client="laptop", user="joe", path="/p/m.py")
+    job = Manifest(command="train", model="m", client="laptop", user="joe", path="/p/m.py")
     assert job.names(job, started_here=False)
     assert not job._replace(path="/q/m.py").names(job, started_here=True)
     assert not job._replace(model="n").names(job, started_here=True)
@@ -92,18 +93,18 @@ def test_a_job_is_that_of_a_path_on_a_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "title"),
+    ("manifest", "title"),
     [
-        (Facts(command="train", model="m", argv=("python", "m.py"), runner="script"), "train m"),
-        (Facts(command="--", model="sleep", argv=("sleep", "60"), runner="program"), "sleep 60"),
-        (Facts(command="train", model="m", runner="script", args=("--epochs", "3")), "train m --epochs 3"),
-        (Facts(command="run", model="fit", spec="/p/fit.py", runner="run", args=("0.1",)), "run fit.py 0.1"),
-        (Facts(command="train", model="m", args=("x" * 1000,)), f"train m {'x' * 191}…"),
-        (Facts(), ""),
+        (Manifest(command="train", model="m", argv=("python", "m.py"), runner="script"), "train m"),
+        (Manifest(command="--", model="sleep", argv=("sleep", "60"), runner="program"), "sleep 60"),
+        (Manifest(command="train", model="m", runner="script", args=("--epochs", "3")), "train m --epochs 3"),
+        (Manifest(command="run", model="fit", spec="/p/fit.py", runner="run", args=("0.1",)), "run fit.py 0.1"),
+        (Manifest(command="train", model="m", args=("x" * 1000,)), f"train m {'x' * 191}…"),
+        (Manifest(), ""),
     ],
 )
-def test_a_job_is_called_what_was_typed(facts: Facts, title: str) -> None:
-    assert facts.title == title
+def test_a_job_is_called_what_was_typed(manifest: Manifest, title: str) -> None:
+    assert manifest.title == title
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,10 @@ def test_ids_differ_sort_by_age_and_need_no_quoting() -> None:
 
 
 def test_what_is_over() -> None:
-    assert [Job("x", state).over for state in ("claimed", "preparing", "running", "finished", "lost")] == [
-        False, False, False, True, True,
-    ]  # fmt: skip
+    assert {state for state in State if Job("x", state).is_over} == {State.FINISHED, State.LOST}
+
+
+def test_what_stands_in_the_way_of_a_start() -> None:
+    assert {state for state in State if Job("x", state).holds_slot} == set(State) - {State.VOID}
+    for flag in ("retrieved", "discarded"):
+        assert not Job("x", State.FINISHED, flags=frozenset({flag})).holds_slot

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.missing_module import hint
+from sshrun.jobs.missing_module import hint
 
 LOG = b"Traceback (most recent call last):\n  File \"fit.py\", line 1\nModuleNotFoundError: No module named 'numpy'\n"
 

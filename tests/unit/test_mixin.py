@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import sshrun
-from sshrun.mixin import SshMixin, stand_in
-from sshrun.settings_reader import KEYS, LISTS
+from sshrun.mixin import SshMixin, module_source
+from sshrun.settings.table import KEYS, LISTS
 
 SPEC = """
 import sys, sshrun
@@ -23,15 +23,15 @@ print(sshrun.__file__, one.ssh_upload_files, other.ssh_upload_files, one.ssh_rem
 def run_spec(folder: Path, *options: str) -> list[str]:
     (folder / "job").mkdir()
     (folder / "job/spec.py").write_text(SPEC)
-    (folder / "stand_in").mkdir()
-    (folder / "stand_in/sshrun.py").write_bytes(stand_in())
+    (folder / "on_host").mkdir()
+    (folder / "on_host/sshrun.py").write_bytes(module_source())
     return subprocess.run(
         [sys.executable, *options, "spec.py"],
         capture_output=True,
         check=True,
         text=True,
         cwd=folder / "job",
-        env={**os.environ, "PYTHONPATH": str(folder / "stand_in")},
+        env={**os.environ, "PYTHONPATH": str(folder / "on_host")},
     ).stdout.split()
 
 
@@ -52,7 +52,7 @@ def test_lists_of_two_objects_are_two_lists() -> None:
 
 def test_a_spec_runs_on_a_host_without_sshrun(tmp_path: Path) -> None:
     file, *rest = run_spec(tmp_path, "-S")  # -S: nothing that is installed
-    assert file == str(tmp_path / "stand_in/sshrun.py")
+    assert file == str(tmp_path / "on_host/sshrun.py")
     assert rest == ["['a']", "[]", "None", "False"]
 
 
@@ -68,6 +68,6 @@ def test_importing_sshrun_imports_nothing_else() -> None:
     assert subprocess.run(program, capture_output=True, check=True, text=True).stdout.split() == ["sshrun"]
 
 
-def test_the_stand_in_needs_the_standard_library_alone() -> None:
-    assert b"import sshrun" not in stand_in()
-    assert b"from sshrun" not in stand_in()
+def test_the_module_needs_the_standard_library_alone() -> None:
+    assert b"import sshrun" not in module_source()
+    assert b"from sshrun" not in module_source()

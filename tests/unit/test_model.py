@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sshrun.errors import SettingsError, UsageError
-from sshrun.model import Spec, computed, find_script, find_spec, imported, read_script, read_spec
-from sshrun.settings import Layer, Options, merge
-from sshrun.sources import Origin, Sourced
+from sshrun.origin import Origin, Sourced
+from sshrun.settings.schema import Layer, Options, merge
+from sshrun.spec.find import Spec, computed, find_script, find_spec, imported, read_script, read_spec
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +68,9 @@ def test_a_spec_whose_name_ends_in_test_is_found_first(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "message", "hint"),
     [
-        ("my_modle", "there is no my_modle.py in the current folder", "do you mean my_model?"),
+        ("my_modle", "there is no my_modle.py in the current directory", "do you mean my_model?"),
         ("sub/my_modl.py", "there is no file sub/my_modl.py", "do you mean sub/my_model.py?"),
-        ("zzz", "there is no zzz.py in the current folder", "give a path"),
+        ("zzz", "there is no zzz.py in the current directory", "give a path"),
         ("missing/x.py", "there is no file missing/x.py", "it is looked for from"),
     ],
 )
@@ -103,15 +103,20 @@ def test_attributes_stand_before_the_block_and_that_before_the_project_file(fold
     assert [str(settings.remote_dir), str(settings.archive), str(settings.python)] == ["attribute", "block", "project"]
     assert str(settings.remote_dir.origin) == "my_model.py:7 ssh_remote_dir"
     assert values(settings.requirements) == ["rich"]
-    assert (spec.name, spec.folder, spec.home, spec.warnings) == ("my_model", str(folder), str(folder), ())
+    assert (spec.name, spec.directory, spec.results_directory, spec.warnings) == (
+        "my_model",
+        str(folder),
+        str(folder),
+        (),
+    )
 
 
 def test_problems_of_a_spec_name_the_line_and_the_attribute() -> None:
     spec = spec_of("m.ssh_upload_file = []\nm.ssh_upload_files = [\n  'a',\n  5,\n]\nm.ssh_create_venv = 'no'\n")
     assert [problem for layer in spec.layers for problem in layer.problems] == [
-        "my_model.py:1 ssh_upload_file: is no setting; do you mean ssh_upload_files?",
-        "my_model.py:4 ssh_upload_files[1]: a text is needed, not a number",
-        "my_model.py:6 ssh_create_venv: true or false (without quotes) is needed, not a text",
+        "my_model.py:1 ssh_upload_file: unknown setting; do you mean ssh_upload_files?",
+        "my_model.py:4 ssh_upload_files[1]: a string is needed, not a number: put it in quotes",
+        "my_model.py:6 ssh_create_venv: true or false (without quotes) is needed, not a string",
     ]
 
 
@@ -152,8 +157,8 @@ def test_results_come_to_the_current_folder_where_the_specs_is_not_writable(fold
     finally:
         if account == 0:
             os.setreuid(0, -1)
-    assert spec.home == str(folder)
-    assert spec.warnings == (f"{folder}/read-only is not writable: results come to {folder}",)
+    assert spec.results_directory == str(folder)
+    assert spec.warnings == (f"{folder}/read-only is not writable: results go to {folder}",)
 
 
 # -- computing, with stubs for the modules that a spec imports
@@ -231,8 +236,8 @@ def test_wrong_types_are_told_of_computed_settings_too() -> None:
     )
     found = computed(spec).layers[0]
     assert found.problems == (
-        "my_model.py:4 ssh_upload_files: a list is needed, not a text (put it in [ ])",
-        "my_model.py:5 ssh_create_venv: true or false (without quotes) is needed, not a text",
+        "my_model.py:4 ssh_upload_files: a list is needed, not a string (put it in [ ])",
+        "my_model.py:5 ssh_create_venv: true or false (without quotes) is needed, not a string",
     )
     assert found.warnings == ("my_model.py:6 ssh_archive: is not set by running the script, and has no effect",)
 
@@ -273,8 +278,8 @@ def test_the_whole_cause_is_kept_for_who_asks_for_it() -> None:
     spec = spec_of(f"{COMPUTING}print('before')\nraise ValueError('a\\nb\\nc')\nm.ssh_archive = str(1)\n")
     with pytest.raises(SettingsError) as caught:
         computed(spec)
-    assert caught.value.account.startswith("before\n")
-    assert caught.value.account.endswith("ValueError: a\nb\nc\n")
+    assert caught.value.details.startswith("before\n")
+    assert caught.value.details.endswith("ValueError: a\nb\nc\n")
 
 
 def test_only_an_import_needs_the_modules() -> None:
@@ -307,7 +312,7 @@ def test_reading_imports_nothing_heavy() -> None:
     spec_of("m.ssh_upload_files = ['a']\n")
     heavy = {"argparse", "yaml", "rich", "sh", "ast", "json", "shutil", "tempfile", "inspect", "asyncio", "tomllib"}
     code = (
-        "import sys; from sshrun.model import *; from sshrun.settings_files import *; load_user_file()\n"
+        "import sys; from sshrun.spec.find import *; from sshrun.settings.files import *; load_user_file()\n"
         "read_spec(find_spec('my_model')); print(*(set(sys.modules) - before))"
     )
     program = f"import sys; before = set(sys.modules)\n{code}"

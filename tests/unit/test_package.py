@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -27,3 +30,17 @@ def test_every_file_of_the_package_is_installed() -> None:
 
 def test_version_of_the_package_is_that_of_the_metadata() -> None:
     assert distribution("sshrun").version == sshrun.__version__
+
+
+def test_the_life_of_a_job_loads_no_settings_and_no_reader_of_specs() -> None:
+    """What runs jobs is told what to do: it can serve a command line, a notebook or a program alike."""
+    modules = [f"sshrun.jobs.{path.stem}" for path in (PACKAGE / "jobs").glob("*.py") if path.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
+    assert len(modules) > 5 and set(modules) <= set(loaded)
+    assert not [name for name in loaded if name.startswith(("sshrun.settings", "sshrun.spec", "sshrun.cli", "ast"))]
+
+
+def test_paths_of_our_own_are_named_in_one_module() -> None:
+    ours = re.compile(r"""["'](~/)?\.sshrun["'/]""")
+    assert {path.name for path in SOURCE.rglob("*.py") if ours.search(path.read_text())} == {"dirs.py"}

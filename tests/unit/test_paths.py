@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sshrun.paths import Pattern, item, parse_download, parse_upload, select_local, whole
+from sshrun.transfer.local_tree import local_item, select_local
+from sshrun.transfer.patterns import Pattern, parse_download, parse_upload, whole
 from trees import globbed
 
 # Names that bite: wildcards, quotes, blanks, options, hidden ones, bytes that are no UTF-8.
@@ -70,7 +73,7 @@ def grow(folder: Path, names: set[str], links: dict[str, str] | None = None) -> 
 
 def selected(folder: Path, *texts: str) -> dict[str, str]:
     chosen = select_local([parse_upload(text) for text in texts], folder)
-    return {one.name: one.source for one in chosen.items if not one.is_folder and not one.link}
+    return {one.name: one.source for one in chosen.items if not one.is_directory and not one.link}
 
 
 @given(trees, patterns)
@@ -115,18 +118,18 @@ def test_any_text_is_a_pattern_or_a_problem_in_words(text: str, parse) -> None:
     [
         ("", "is empty"),
         ("a\0b", "NUL"),
-        ("/etc/passwd", "leaves the folder"),
-        ("~/x", "leaves the folder"),
-        ("../x", "leaves the folder"),
-        ("a/../b", "leaves the folder"),
+        ("/etc/passwd", "leaves the directory"),
+        ("~/x", "leaves the directory"),
+        ("../x", "leaves the directory"),
+        ("a/../b", "leaves the directory"),
         ("a|b|c", "more than one"),
         ("a|", "names nothing"),
         ("|b", "names nothing"),
         ("*.csv|b", "do not go together"),
         ("a|b?", "do not go together"),
         ("~joe/x|b", "./~joe/x"),
-        ("..|b/", "says no name"),
-        ("~|.", "says no name"),
+        ("..|b/", "gives no name"),
+        ("~|.", "gives no name"),
     ],
 )
 def test_refuses_what_cannot_be_meant(text: str, said: str) -> None:
@@ -186,7 +189,7 @@ def test_an_exclusion_tells_what_it_took_and_that_it_came_too_early(tmp_path: Pa
     selection = select_local([parse_upload(text) for text in texts], tmp_path)
     took = {pattern.text: [item.name for item in items] for pattern, items in selection.excluded}
     assert took == {"!d/b": [], "!d/a": ["d/a"], "!e": []}
-    assert selection.warnings == ("!d/b takes nothing out: it has to stand behind what selects its files",)
+    assert selection.warnings == ("!d/b takes nothing out: it has to come after what selects its files",)
     assert selection.unmatched == ()
 
 
@@ -202,7 +205,7 @@ def test_the_local_side_may_begin_in_a_directory_of_its_own(tmp_path: Path) -> N
     grow(spec, {"data/wrong"})
     texts = ["data", "!data/b", "out/c|x/", "../pro[j]ect/out|far"]
     chosen = select_local([parse_upload(text, str(project)) for text in texts], spec).items
-    assert sorted(item.name for item in chosen if not item.is_folder) == ["data/a", "far/c", "x/c"]
+    assert sorted(item.name for item in chosen if not item.is_directory) == ["data/a", "far/c", "x/c"]
     placed = [parse_download(text, str(project)).place("r/m.json") for text in ("r/*", "r|s", "r|../t", "r|/u")]
     assert placed == [
         (str(project), "r/m.json"), (str(project), "s/m.json"), (f"{project}/..", "t/m.json"), ("/", "u/m.json"),
@@ -271,7 +274,7 @@ def test_a_folder_that_a_link_leads_back_to_is_not_entered_again(tmp_path: Path)
 def linked(folder: Path, *texts: str) -> tuple[list[str], dict[str, str]]:
     """The names of the files that are sent, and the links."""
     items = select_local([parse_upload(text) for text in texts], folder).items
-    files = sorted(item.name for item in items if not item.is_folder and not item.link)
+    files = sorted(item.name for item in items if not item.is_directory and not item.link)
     return files, {item.name: item.link for item in items if item.link}
 
 
@@ -319,7 +322,7 @@ def test_a_link_to_nothing_and_a_fifo_are_warnings(tmp_path: Path) -> None:
     assert [one.name for one in chosen.items] == ["a"]
     assert chosen.warnings == (
         "gone is a link to nothing: left out",
-        "pipe is neither a file nor a folder: left out",
+        "pipe is neither a file nor a directory: left out",
         "round is a link to nothing: left out",
     )
 
@@ -374,5 +377,16 @@ def test_whole_takes_every_name_as_it_is(tmp_path: Path) -> None:
 def test_an_item_of_ones_own_knows_what_to_compare(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("x = 1\n")
     status = (tmp_path / "m.py").stat()
-    one = item(tmp_path / "m.py", "m.py")
+    one = local_item(tmp_path / "m.py", "m.py")
     assert (one.source, one.size, one.mtime_ns) == (str(tmp_path / "m.py"), 6, status.st_mtime_ns)
+
+
+def test_what_is_needed_before_a_connection_loads_no_engine_and_no_session() -> None:
+    code = "import sys, sshrun.spec.task; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    )
+    assert "sshrun.transfer.local_tree" in loaded
+    for name in ("tar", "rsync", "scp", "staging", "upload", "download"):
+        assert f"sshrun.transfer.{name}" not in loaded
+    assert "sshrun.session.session" not in loaded

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sshrun.job import Phase
-from sshrun.phases import LONGEST, command_text, phase
+from sshrun.events import Phase
+from sshrun.jobs.phases import LONGEST, command_text, phase
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         ("running", Phase("running")),
+        ("leftovers stop", Phase("leftovers", "ending what the command left running")),
+        ("leftovers wait", Phase("leftovers", "waiting for what the command left running")),
         ("", Phase("starting", "waiting for the start files of the login shell")),
         ("environment", Phase("environment", "looking at the virtual environment")),
         ("environment making", Phase("environment", "making the virtual environment")),

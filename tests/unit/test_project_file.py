@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sshrun.settings import Layer
-from sshrun.settings_files import load_project_file, load_script_block
+from sshrun.settings.files import load_project_file, load_script_block
+from sshrun.settings.schema import Layer
 
 
 def project(folder: Path, text: str) -> Layer:
@@ -83,10 +83,13 @@ def test_a_cloned_folder_cannot_choose_whom_we_log_in_to(tmp_path: Path) -> None
         ),
         (
             "[tool.sshrun]\nupload_file = []",
-            "pyproject.toml:2 tool.sshrun.upload_file: is no setting; do you mean tool.sshrun.upload_files?",
+            "pyproject.toml:2 tool.sshrun.upload_file: unknown setting; do you mean tool.sshrun.upload_files?",
         ),
-        ("tool.sshrun = 5", "pyproject.toml:1 tool.sshrun: settings are needed here, as `key: value`"),
-        ("[tool.sshrun]\nremote_dir = 5", "pyproject.toml:2 tool.sshrun.remote_dir: a text is needed, not a number"),
+        ("tool.sshrun = 5", "pyproject.toml:1 tool.sshrun: settings are needed, as `key: value`"),
+        (
+            "[tool.sshrun]\nremote_dir = 5",
+            "pyproject.toml:2 tool.sshrun.remote_dir: a string is needed, not a number: put it in quotes",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -132,7 +135,10 @@ def test_a_script_block_gives_requirements_and_settings() -> None:
         (BLOCK + BLOCK, "fit.py:14: a second `# /// script` block: PEP 723 allows one"),
         ("# /// script\n# a = [\n# ///\n", "fit.py:2: is not TOML: Invalid value"),
         ("# /// script\n# dependencies = 5\n# ///\n", "fit.py:2 dependencies: a list is needed, not a number"),
-        ("# /// script\n# dependencies = ['a\\nb', \"a\\nb\"]\n# ///\n", "fit.py:2 dependencies[1]: holds a newline"),
+        (
+            "# /// script\n# dependencies = ['a\\nb', \"a\\nb\"]\n# ///\n",
+            "fit.py:2 dependencies[1]: contains a newline: make two items of it",
+        ),
     ],
 )
 def test_a_wrong_block_is_a_problem(source: str, problem: str) -> None:

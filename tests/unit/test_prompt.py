@@ -26,18 +26,18 @@ os.read(0, 10)
 """
 
 
-@pytest.mark.skipif(not prompt.questions_can_be_seen(), reason="needs a list of a process's children in /proc")
+@pytest.mark.skipif(not prompt.questions_are_noticed(), reason="needs the list of processes in /proc")
 def test_a_child_that_has_opened_the_terminal_asks_until_it_has_its_answer() -> None:
     screen, terminal = pty.openpty()
-    assert not prompt.question_stands(terminal)
+    assert not prompt.is_asking(terminal)
     with subprocess.Popen([sys.executable, "-c", ASK], stdin=terminal, stdout=terminal) as child:
         assert os.read(screen, 100) == b"yes or no? "
-        assert prompt.question_stands(terminal)
+        assert prompt.is_asking(terminal)
         os.write(screen, b"yes\n")
         shown = b""
         while b"thanks" not in shown:
             shown += os.read(screen, 100)
-        assert not prompt.question_stands(terminal)
+        assert not prompt.is_asking(terminal)
         os.write(screen, b"end\n")
         assert child.wait(20) == 0
     os.close(screen)
@@ -49,11 +49,11 @@ def test_a_terminal_without_echo_is_asked_at() -> None:
     settings = termios.tcgetattr(terminal)
     settings[3] &= ~termios.ECHO
     termios.tcsetattr(terminal, termios.TCSANOW, settings)
-    assert prompt.question_stands(terminal)
+    assert prompt.is_asking(terminal)
     os.close(screen)
     os.close(terminal)
 
 
 def test_what_is_no_terminal_asks_nobody() -> None:
     with open(os.devnull) as file:
-        assert not prompt.question_stands(file.fileno())
+        assert not prompt.is_asking(file.fileno())

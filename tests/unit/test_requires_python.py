@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sshrun.requires_python import fits
+from sshrun.environment.requires_python import fits
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sshrun.errors import SettingsError
-from sshrun.host import Login
-from sshrun.model import read_spec
-from sshrun.runner import LogFolder, Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
-from sshrun.settings import Settings
-from sshrun.sources import Origin, Sourced
+from sshrun.connection.login import Login
+from sshrun.errors import SettingsError, UsageError
+from sshrun.jobs.plan import LogFolder
+from sshrun.origin import Origin, Sourced
+from sshrun.settings.schema import Settings
+from sshrun.spec.find import read_spec
+from sshrun.spec.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
 
 PLACE = Origin("spec", "/x/my_model.py", 7, "ssh_command")
 MLTK = "import mltk\n"
 
 
 def settings(**given: str) -> Settings:
-    plain = Settings(Login(), Sourced(".", PLACE), Sourced(True, PLACE))
-    return plain._replace(**{key: Sourced(value, PLACE) for key, value in given.items()})
+    return Settings(Login()).with_values(**{key: Sourced(value, PLACE) for key, value in given.items()})
 
 
 def runner(
@@ -50,11 +50,11 @@ def test_a_spec_without_mltk_is_run_by_python(tmp_path: Path) -> None:
 def test_the_python_of_the_settings_counts_where_no_virtual_environment_is_made_with_it(tmp_path: Path) -> None:
     chosen = settings(python="python3.12")
     assert runner(tmp_path, "", "train my_model", chosen).argv[0] == "python"
-    chosen = chosen._replace(create_venv=Sourced(False, PLACE))
+    chosen = chosen.with_values(create_venv=Sourced(False, PLACE))
     assert runner(tmp_path, "", "train my_model", chosen).argv[0] == "python3.12"
     script = runner_for_script(read_spec(str(tmp_path / "my_model.py")), [], chosen)
     assert script.argv == ("python3.12", "my_model.py")
-    by_version = chosen._replace(python=Sourced("3.12", PLACE))
+    by_version = chosen.with_values(python=Sourced("3.12", PLACE))
     assert runner(tmp_path, "", "train my_model", by_version).argv[0] == "python3.12"
 
 
@@ -92,6 +92,21 @@ def test_clean_is_handed_on_to_mltk_once(tmp_path: Path) -> None:
     assert "--clean" not in runner(tmp_path, "", "train my_model", clean=True).argv
     # No other command of mltk's has the option.
     assert "--clean" not in runner(tmp_path, MLTK, "evaluate my_model", clean=True).argv
+
+
+@pytest.mark.parametrize(("command", "meant"), [("tran", "train"), ("evalute", "evaluate"), ("sumarise", "summarize")])
+def test_a_mistyped_command_of_mltk_is_an_error(tmp_path: Path, command: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean {meant}") as caught:
+        runner(tmp_path, MLTK, f"{command} my_model")
+    assert f"sshrun {meant} my_model" in caught.value.hint
+    # Only mltk's own commands are known: a script, or a template, may have any.
+    assert runner(tmp_path, "", f"{command} my_model").argv[-1] == command
+    template = settings(command="launcher {command}")
+    assert runner(tmp_path, MLTK, f"{command} my_model", template).argv == ("launcher", command)
+
+
+def test_what_may_be_a_command_of_a_plugin_goes_to_mltk(tmp_path: Path) -> None:
+    assert runner(tmp_path, MLTK, "deploy my_model").argv == ("mltk", "deploy", "my_model")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +159,7 @@ def test_logs_of_a_stored_job_stay_in_their_place(tmp_path: Path, home: Path) ->
 
 def test_a_requirement_of_the_user_replaces_the_runners_own(tmp_path: Path) -> None:
     own = tuple(Sourced(line, PLACE) for line in ("Silabs_MLTK[full]==0.19", "click>=8 ; python_version > '3'"))
-    found = runner(tmp_path, MLTK, "train my_model", settings()._replace(requirements=own))
+    found = runner(tmp_path, MLTK, "train my_model", settings().with_values(requirements=own))
     assert found.requirements == ("typer==0.12.5",)
 
 

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from sshrun.connection.target import Target
 from sshrun.errors import SettingsError
-from sshrun.host import Target
-from sshrun.settings import Layer, Options, Settings, merge, merge_for_program
-from sshrun.settings_reader import LISTS, SCALARS, Node, Reader
-from sshrun.sources import LayerName, Origin
+from sshrun.origin import LayerName, Origin
+from sshrun.settings.declaration import Items, Variables
+from sshrun.settings.reader import Node, Reader
+from sshrun.settings.schema import Layer, Options, Settings, merge, merge_for_program
+from sshrun.settings.table import JOB, KEYS, LISTS
 
+SCALARS = [setting.key for setting in JOB if not isinstance(setting, Items | Variables)]
 LAYERS: tuple[LayerName, ...] = ("spec", "script block", "project file", "user file")
 
 
@@ -23,7 +26,7 @@ def layer(name: LayerName, **settings: object) -> Layer:
             return Node("list", items=tuple(map(node, value)))
         if isinstance(value, bool):
             return Node("boolean", text=str(value))
-        return Node("number" if isinstance(value, int) else "text", text=str(value))
+        return Node("number" if isinstance(value, int) else "string", text=str(value))
 
     read = Reader(name, f"/files/{name}", "").read(node(settings))
     assert read.problems == ()
@@ -86,7 +89,8 @@ def test_a_program_takes_no_lists_and_makes_a_venv_only_if_the_user_file_says_so
     assert settings.create_venv.value is False
     assert settings.remote_dir.value == "p"
     assert [variable.name for variable in settings.environment] == ["A"]
-    assert not any(getattr(settings, key) for key in (*LISTS, "archive", "command"))
+    left_out = set(KEYS) - {"create_venv", "remote_dir", "environment", "pass_environment", "stop_grace", "leftovers"}
+    assert not {key for key, _, _ in settings.rows()} & (left_out - {"wheels"})
     assert merge_for_program(Options(), [project, layer("user file", create_venv=True)]).create_venv.value is True
     ending = layer("user file", stop_grace=60, leftovers="wait")
     settings = merge_for_program(Options(), [layer("project file", stop_grace=0), ending])
@@ -119,7 +123,7 @@ def test_rows_show_every_setting_with_its_place() -> None:
                             transfer="tar", stop_grace=60, leftovers="wait",
                             create_venv=False, environment={"A": "1"}, **everything))  # fmt: skip
     rows = list(settings.rows())
-    assert {key for key, _, _ in rows} == {*SCALARS, *LISTS, "environment"}
+    assert list(dict.fromkeys(key for key, _, _ in rows)) == list(KEYS), "in the order of the table"
     assert all(origin.layer == "spec" for _, _, origin in rows)
     assert ("compress", "false") in [row[:2] for row in rows]
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sshrun.settings_reader import KEYS, Node
-from sshrun.spec_source import SpecSource, read_source
+from sshrun.settings.reader import Node
+from sshrun.settings.table import KEYS
+from sshrun.spec.source import SpecSource, read_source
 
 
 def read(source: str) -> SpecSource:
@@ -21,7 +22,7 @@ def plain(node: Node) -> Any:
         return {key: plain(value) for key, value in node.entries}
     if node.kind == "list":
         return [plain(item) for item in node.items]
-    return None if node.kind == "nothing" else node.text
+    return None if node.kind == "null" else node.text
 
 
 def settings(source: str) -> dict[str, Any]:
@@ -121,12 +122,12 @@ def test_environments_keep_what_is_written(source: str, value: object) -> None:
 def test_anything_else_is_left_to_an_import_and_its_line_named(source: str, line: int) -> None:
     found = read(source)
     assert (line, "ssh_upload_files") in [note[:2] for note in found.unread]
-    assert "upload_files" in found.touched
+    assert "upload_files" in found.lines
 
 
 def test_a_script_without_settings_is_read_to_the_end_whatever_it_does() -> None:
     found = read("import numpy as np\nfor x in range(3): np.append(x)\n[].append(1)\n")
-    assert (found.unread, found.problems, found.touched, found.modules) == ((), (), (), {"numpy"})
+    assert (found.unread, found.problems, found.lines, found.modules) == ((), (), {}, {"numpy"})
 
 
 @pytest.mark.parametrize(
@@ -159,9 +160,9 @@ m = M()
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("m.ssh_upload_file = []", "is no setting; do you mean ssh_upload_files?"),
-        ("m.ssh_downlaod_files += []", "is no setting; do you mean ssh_download_files?"),
-        ("if x: m.ssh_pyhton = ''", "is no setting; do you mean ssh_python?"),
+        ("m.ssh_upload_file = []", "unknown setting; do you mean ssh_upload_files?"),
+        ("m.ssh_downlaod_files += []", "unknown setting; do you mean ssh_download_files?"),
+        ("if x: m.ssh_pyhton = ''", "unknown setting; do you mean ssh_python?"),
     ],
 )
 @pytest.mark.parametrize("before", ["", MIXED_IN])
@@ -179,7 +180,7 @@ def test_another_attribute_is_a_problem_only_on_an_object_with_the_mixin(name: s
 def test_a_setting_without_its_prefix_gets_a_warning_on_an_object_with_the_mixin() -> None:
     assert read("m.upload_files = []").warnings == ()
     warned = read(MIXED_IN + "m.upload_files = []").warnings
-    assert warned == ((6, "upload_files", "is no setting of sshrun; do you mean ssh_upload_files?"),)
+    assert warned == ((6, "upload_files", "unknown setting; do you mean ssh_upload_files?"),)
 
 
 def test_a_literal_log_folder_is_known() -> None:
@@ -335,8 +336,12 @@ def test_what_mltk_refuses_on_the_host_is_said_here() -> None:
     other = Plain()
     m.ssh_upload_files = ['a']
     m.ssh_requirements = ['scipy']
+    m.ssh_pass_environment = ['HF_TOKEN']
     other.ssh_requirements = ['scipy']
     """
     found = read(source)
-    assert [(line, attribute) for line, attribute, _ in found.warnings] == [(10, "ssh_requirements")]
+    assert [(line, attribute) for line, attribute, _ in found.warnings] == [
+        (10, "ssh_requirements"),
+        (11, "ssh_pass_environment"),
+    ]
     assert "MLTK's models refuse this attribute" in found.warnings[0][2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sshrun.errors import SettingsError
-from sshrun.model import Spec, computed, read_spec
+from sshrun.spec.find import Spec, computed, read_spec
 
 # How the models of MLTK's own documentation come to their settings.
 TWO_PHASES = """\

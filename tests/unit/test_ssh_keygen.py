@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.arguments import Arguments
+from sshrun.arguments import parse
 from sshrun.commands.ssh_keygen import ssh_keygen
 from sshrun.console import Console
 from sshrun.errors import UsageError
 
 
 def keygen(*words: str) -> int:
-    return ssh_keygen(Arguments(verb="ssh-keygen", words=words), Console())
+    return ssh_keygen(parse(["ssh-keygen", *words]), Console())
 
 
 def described(path: Path) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sshrun.settings import Layer
-from sshrun.settings_files import load_user_file
+from sshrun.settings.files import load_user_file
+from sshrun.settings.schema import Layer
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_a_variable_that_names_no_file_is_said_and_passed_over(
     monkeypatch.setenv("SSHRUN_USER_SETTINGS_PATH", "~/missing.yaml")
     layer = load(user_file, "ssh: {remote_dir: x}")
     assert layer.remote_dir is not None
-    assert layer.warnings == ("$SSHRUN_USER_SETTINGS_PATH names ~/missing.yaml: there is no such file",)
+    assert layer.warnings == (
+        "$SSHRUN_USER_SETTINGS_PATH names ~/missing.yaml: there is no such file; correct or unset it",
+    )
 
 
 # -- a file of mltk, unchanged
@@ -154,22 +156,22 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
 """,
     )
     assert list(layer.problems) == [
-        "user_settings.yaml:2 ssh.upload_file: is no setting; do you mean ssh.upload_files?",
-        "user_settings.yaml:4 ssh.create_venv: true or false (without quotes) is needed, not a text",
-        "user_settings.yaml:5 ssh.connection.usernme: is no setting; do you mean ssh.connection.username?",
+        "user_settings.yaml:2 ssh.upload_file: unknown setting; do you mean ssh.upload_files?",
+        "user_settings.yaml:4 ssh.create_venv: true or false (without quotes) is needed, not a string",
+        "user_settings.yaml:5 ssh.connection.usernme: unknown setting; do you mean ssh.connection.username?",
         "user_settings.yaml:5 ssh.connection.hostname: HOST begins with '-'",
         "user_settings.yaml:5 ssh.connection.port: a port of 1 to 65535 is needed, not a number",
-        "user_settings.yaml:5 ssh.connection.username: USER holds a space or a control character",
+        "user_settings.yaml:5 ssh.connection.username: USER contains a space or a control character",
         "user_settings.yaml:6 ssh.config_path: missing: there is no such file; correct it, or leave it empty",
-        "user_settings.yaml:7 ssh.upload_files: a list is needed, not a text (put it in [ ])",
-        "user_settings.yaml:10 ssh.startup_cmds[1]: a text is needed, not a list",
-        "user_settings.yaml:11 ssh.startup_cmds[2]: a text is needed, not a number",
+        "user_settings.yaml:7 ssh.upload_files: a list is needed, not a string (put it in [ ])",
+        "user_settings.yaml:10 ssh.startup_cmds[1]: a string is needed, not a list",
+        "user_settings.yaml:11 ssh.startup_cmds[2]: a string is needed, not a number: put it in quotes",
         "user_settings.yaml:12 ssh.environment[0]: a name is letters, digits and _, as in NAME=value",
-        "user_settings.yaml:13 ssh.remote_dir: is there twice, first in line 3: remove one",
+        "user_settings.yaml:13 ssh.remote_dir: duplicate key, first in line 3: remove one",
         "user_settings.yaml:14 ssh.transfer: one of rsync, tar, scp is needed",
         "user_settings.yaml:15 ssh.archive: a path inside the working directory is needed, such as out.zip",
         f"user_settings.yaml:16 ssh.requirements[0]: {user_file.parent}/missing.txt: No such file or directory",
-        "user_settings.yaml:16 ssh.requirements[1]: -e names a folder here: use upload_files, and pip in startup_cmds",
+        "user_settings.yaml:16 ssh.requirements[1]: -e names a local directory: upload_files, then pip in startup_cmds",
         "user_settings.yaml:17 ssh.stop_grace: a whole number of seconds, such as 60, is needed",
         "user_settings.yaml:18 ssh.leftovers: one of stop, wait is needed",
     ]
@@ -180,12 +182,12 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(user_file: Path)
     [
         ("ssh: [", ":1: is not YAML: did not find expected node content"),
         ("a: 1\n---\nb: 2", ":2: is not YAML: but found another document"),
-        ("ssh: &a [*a]", ":1: is not YAML: an alias stands inside of what it names"),
-        ("ssh: {environment: !secret x}", ":1: is not YAML: the tag !secret means nothing here"),
+        ("ssh: &a [*a]", ":1: is not YAML: an alias within what it names: remove it"),
+        ("ssh: {environment: !secret x}", ":1: is not YAML: the tag !secret is not supported: remove it"),
         ("ssh: {? [a] : 1}", ":1: is not YAML: a key must be one word"),
-        ("- ssh", ":1: `ssh:` is needed here, with the settings below it"),
-        ("ssh: here", ":1 ssh: settings are needed here, as `key: value`"),
-        ("ssh: {}\nssh: {}", ":2 ssh: is there twice: remove one"),
+        ("- ssh", ":1: a mapping is needed, with the settings below `ssh:`"),
+        ("ssh: here", ":1 ssh: settings are needed, as `key: value`"),
+        ("ssh: {}\nssh: {}", ":2 ssh: duplicate key: remove one"),
         ("x" * 2_000_000, ": is larger than 1 MiB"),
     ],
 )
@@ -317,9 +319,7 @@ def test_a_list_keeps_what_is_written_even_where_yaml_sees_a_boolean(user_file: 
 def test_a_value_that_looks_expandable_gets_a_note_without_the_value(user_file: Path, value: str) -> None:
     layer = load(user_file, f"ssh:\n  environment:\n    - A={value}\n")
     assert environment(layer) == {"A": value}
-    note = (
-        "user_settings.yaml:3 ssh.environment[0]: A reaches the job as it stands here; to have it expanded, export it"
-    )
+    note = "user_settings.yaml:3 ssh.environment[0]: A reaches the job as it is written; to have it expanded, export it"
     assert layer.warnings == (note + " in startup_cmds",)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sshrun.environment.wheels import HostPython, collect, items
 from sshrun.errors import HostUnfit, UsageError
-from sshrun.wheels import HostPython, collect, items
 
 
 def _wheel(folder: Path, name: str, tag: str, *, needs: str = "") -> None:

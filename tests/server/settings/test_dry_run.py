@@ -92,7 +92,7 @@ def test_the_same_comes_as_data(laid: Desk) -> None:
     }
     assert shown["run"] == ["python", "my_model.py", "train", "--epochs", "3"]
     assert shown["download"] == ["out/model.bin", "logs/*.txt"]
-    assert shown["home"] == str(laid.folder)
+    assert shown["results"] == str(laid.folder)
     assert b"hunter2" not in finished.stdout
     assert_nobody_came(laid)
 
@@ -104,11 +104,11 @@ def test_what_is_left_out_is_shown_and_files_of_the_project_are_its_own(laid: De
     finished = laid("-h", "alias", "--dry-run", "run", "src/deep/fit.py")
     text = finished.stdout.decode()
     assert f"upload    data/one.csv  (5 bytes, from {laid.folder}/data/one.csv)\n" in text
-    assert "left out  !data/s*  (1 file, 3 bytes)\n" in text
+    assert "excluded  !data/s*  (1 file, 3 bytes)\n" in text
     assert f"download  out/*.txt  (beneath {laid.folder})\n" in text
     assert "two.csv" not in text and not finished.stderr
     data = json.loads(laid("-h", "alias", "--json", "--dry-run", "run", "src/deep/fit.py").stdout)
-    assert data["left_out"] == [{"by": "!data/s*", "files": 1, "bytes": 3}]
+    assert data["excluded"] == [{"by": "!data/s*", "files": 1, "bytes": 3}]
     assert_nobody_came(laid)
 
 

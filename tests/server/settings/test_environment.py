@@ -153,7 +153,7 @@ def test_variables_of_this_machine_are_passed_on_by_name_and_by_pattern(
     assert not {"STAYS", "wandb_x", "NOWHERE"} & found.keys()
     finished = desk("--env", "VALUE", *SHOW)
     assert b"VALUE=local\0" in finished.stdout, "what is typed counts most"
-    assert "pass_environment[3]: NOWHERE is not set here" in finished.stderr
+    assert "pass_environment[3]: NOWHERE is not set on this machine" in finished.stderr
 
 
 def test_a_pattern_passes_on_nothing_that_tells_of_this_machine(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from desk import Desk
+from sshrun.connection.login import Login
+from sshrun.connection.ssh_config import plan_login
+from sshrun.connection.target import parse_target
 from sshrun.errors import SettingsError, SshrunError
-from sshrun.host import Login, parse_target, plan
-from sshrun.model import read_spec
-from sshrun.settings_files import load_user_file
-from sshrun.sources import Origin, Sourced
+from sshrun.origin import Origin, Sourced
+from sshrun.settings.files import load_user_file
+from sshrun.spec.find import read_spec
 
 HOSTILE = (
     "-oProxyCommand=touch canary", "$(touch canary)", "`touch canary`", ";touch canary;", "|touch canary",
@@ -48,7 +50,7 @@ def test_no_host_is_carried_out_by_a_proxy_command(yard: Path, text: str) -> Non
     config.write_text("Host *\n  ProxyCommand sh -c 'echo %n %h %p %r; exit 1'\n  KnownHostsCommand none\n")
     try:
         login = Login(parse_target(text), config_path=Sourced(str(config), Origin("user file")))
-        the_plan = plan(login, str(yard / "socket"))
+        the_plan = plan_login(login, str(yard / "socket"))
     except SshrunError:
         return
     (yard / "layered").write_bytes(the_plan.config)

@@ -1,0 +1,27 @@
+"""What the virtual environment on the host is to hold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Environment(NamedTuple):
+    """`python` names the interpreter, "" for the host's own; `requirements` are lines for pip. With `wheels` they are
+    installed from files that this machine has sent. Nothing is touched on the host unless `wanted`.
+    """
+
+    wanted: bool
+    python: str = ""
+    requirements: tuple[str, ...] = ()
+    wheels: bool = False
+
+    def files(self, wheel_folder: str = "") -> dict[str, tuple[str, ...]]:
+        """What is kept with the job. The host compares it, line by line, with what it wrote into the environment that
+        is there, so the content itself is the key. `wheel_folder` is the directory of the wheels on the host.
+        """
+        if not self.wanted:
+            return {"venv": (), "requirements": ()}
+        return {
+            "venv": (self.python, wheel_folder) if self.wheels else (self.python,),
+            "requirements": self.requirements,
+        }

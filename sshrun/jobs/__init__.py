@@ -1,0 +1,1 @@
+"""The life of a job, as the client sees it."""

@@ -1,0 +1,1 @@
+"""A session with the host's program: requests, replies, and a new one when the connection was lost."""

@@ -1,0 +1,1 @@
+"""All settings of a run, each with the place it comes from."""

@@ -1,0 +1,378 @@
+"""What a command line means, once the spec and all settings are read: the task that a host is to be given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sshrun.command_line import VERBS
+from sshrun.connection.login import Login
+from sshrun.environment.venv import Environment
+from sshrun.errors import SettingsError, UsageError
+from sshrun.job import MANIFEST_VERSION, Job, Manifest, manifest_to_data
+from sshrun.jobs.plan import Homecoming, Start
+from sshrun.mixin import module_source
+from sshrun.origin import Origin, Sourced
+from sshrun.settings.files import load_project_file, load_requires_python, load_user_file
+from sshrun.settings.options import options, sandbox_login
+from sshrun.settings.schema import Settings, merge, merge_for_program
+from sshrun.spec.files import Files, files_of
+from sshrun.spec.find import Spec, computed, find_script, find_spec, imported, read_script, read_spec
+from sshrun.spec.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
+from sshrun.spelling import near_miss
+from sshrun.terminal import size, visible
+from sshrun.transfer.items import Item
+from sshrun.transfer.local_tree import local_item, select_local
+from sshrun.transfer.ownership import EVERYTHING, Ownership
+from sshrun.transfer.patterns import Pattern, parse_download, parse_upload
+
+if TYPE_CHECKING:
+    from sshrun.arguments import Arguments
+    from sshrun.jobs.records import Record
+    from sshrun.sandbox import Sandbox
+
+
+class Task(NamedTuple):
+    """`home` is the folder here that results come to; `uploads` are the files that go there.
+
+    `args` are what was typed behind the model, the script or the program.
+    `unrun` are the shutdown commands that a sandbox does not run, since it is the very machine that they would stop.
+    """
+
+    runner: Runner
+    settings: Settings
+    home: str
+    args: tuple[str, ...] = ()
+    unrun: tuple[str, ...] = ()
+    spec: Spec | None = None
+    uploads: tuple[Item, ...] = ()
+    excluded: tuple[tuple[Pattern, tuple[Item, ...]], ...] = ()
+    downloads: tuple[Pattern, ...] = ()
+    protected: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    stored: Manifest | None = None  # of a job that is there already
+    owned: Ownership = EVERYTHING  # see Homecoming
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is stored with the job, so that any client can download its results. Nothing of the environment."""
+        if self.stored is not None:
+            return self.stored
+        client = this_client()
+        return Manifest(
+            version=MANIFEST_VERSION,
+            command=self.runner.command,
+            model=self.runner.model,
+            argv=self.runner.argv,
+            runner=self.runner.name,
+            host=self.settings.login.host,
+            client=client.name,
+            user=client.user,
+            path=os.path.realpath(self.spec.path if self.spec else os.getcwd()),
+            args=self.args,
+            startup_cmds=_texts(self.settings.startup_cmds),
+            archive=self.runner.archive or "",
+            spec=self.spec.path if self.spec and not self.spec.is_model_file else "",
+            download_files=(*_texts(self.settings.download_files), *self.runner.outputs),
+            shutdown_cmds=_texts(self.settings.shutdown_cmds),
+            log_folder=self.runner.logs.to_data() if self.runner.logs else None,
+        )
+
+    @property
+    def homecoming(self) -> Homecoming:
+        from pathlib import Path
+
+        return Homecoming(
+            home=Path(self.home),
+            archive=self.runner.archive or "",
+            archive_sent=self.runner.sends_archive,
+            logs=self.runner.logs,
+            log_copy=_log_copy(self.runner),
+            downloads=self.downloads,
+            shutdown_cmds=_texts(self.settings.shutdown_cmds),
+            protected=self.protected,
+            owned=self.owned,
+            engine=self.settings.transfer.value if self.settings.transfer else None,
+            compress=self.settings.compress.value if self.settings.compress else None,
+        )
+
+    def start(self, job_id: str, *, discard: bool, clean: bool) -> Start:
+        """What the host is given, under the id `job_id`."""
+        import json
+
+        return Start(
+            id=job_id,
+            folder=self.settings.remote_dir.value,
+            manifest=self.manifest,
+            files={
+                "environment": [f"{variable.name}={variable.value}" for variable in self.settings.environment],
+                "startup": _texts(self.settings.startup_cmds),
+                "command": self.runner.argv,
+                "defaults": list(_defaults()),
+                "ending": [f"{self.settings.stop_grace.value} {self.settings.leftovers.value}"],
+                "facts": [json.dumps(manifest_to_data(self.manifest))],
+                **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
+            },
+            environment=self._environment(),
+            stand_in=module_source() if self.spec and self.spec.imports_sshrun else b"",
+            uploads=self.uploads,
+            downloads=self.downloads,
+            engine=self.settings.transfer.value if self.settings.transfer else None,
+            compress=self.settings.compress.value if self.settings.compress else None,
+            requires_python=self._requires_python(),
+            discard=discard,
+            clean=clean and not self.runner.sends_archive,
+        )
+
+    def _environment(self) -> Environment:
+        """What the virtual environment is to hold: the runner's own requirements come first."""
+        settings = self.settings
+        return Environment(
+            wanted=settings.create_venv.value,
+            python=settings.python.value if settings.python else "",
+            requirements=(*self.runner.requirements, *_texts(settings.requirements)),
+            wheels=settings.wheels.value,
+        )
+
+    def _requires_python(self) -> Sourced[str] | None:
+        if self.spec is None or self.spec.is_model_file or not self.settings.create_venv.value:
+            return None
+        return load_requires_python(self.spec.path)
+
+    def clean_here(self) -> None:
+        """Removes what an earlier run of the model left here: its archive and its runner's logs.
+
+        Not what the job needs: of mltk's commands only `train` begins anew.
+        """
+        if self.runner.sends_archive:
+            return
+        import shutil
+        from pathlib import Path
+
+        if self.runner.archive:
+            archive = Path(self.home, Path(self.runner.archive).name)
+            if archive.is_file() or archive.is_symlink():
+                archive.unlink()
+        if self.runner.logs:
+            logs = Path(self.runner.logs.here).resolve()
+            # A spec may choose any folder for its logs, also one that holds everything else.
+            if not any(Path(kept).resolve().is_relative_to(logs) for kept in (self.home, os.getcwd(), Path.home())):
+                shutil.rmtree(logs, ignore_errors=True)
+
+
+def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
+    """Reads everything that a run depends on. Raises UsageError, and SettingsError with all that is wrong in files."""
+    user = load_user_file()
+    given = options(arguments, sandbox)
+    spec: Spec | None = None
+    files = Files()
+    # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
+    uploads = not arguments.resume
+    if arguments.verb == "program":
+        args = list(arguments.words[1:])
+        settings = merge_for_program(given, [load_project_file(os.getcwd()), user])
+        runner = runner_for_program(arguments.words)
+    elif arguments.verb == "run":
+        script, *args = arguments.words
+        spec = read_script(find_script(script))
+        layers = [*spec.layers, user]
+        files = files_of(spec, layers, uploads=uploads)
+        settings = merge(given, layers, files.problems)
+        runner = runner_for_script(spec, args, settings)
+    else:
+        command, model, *args = arguments.words
+        spec = _with_computed(read_spec(_spec_path(command, model, user.model_paths)), arguments)
+        # The first phase of a training may make what the second one uploads: mltk's own models do that.
+        layers = [*spec.layers, user]
+        files = files_of(spec, layers, uploads=uploads, may_lack=spec.imports_mltk)
+        settings = merge(given, layers, files.problems)
+        runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
+    along = [item for item in _with_arguments(spec, runner) if item.name not in {item.name for item in files.uploads}]
+    outputs = [parse_download(text) for text in runner.outputs]
+    unrun: tuple[str, ...] = ()
+    if sandbox is not None:
+        # Nor are they stored with the job: whoever resumes it would run them.
+        unrun = _texts(settings.shutdown_cmds)
+        settings = settings.with_values(shutdown_cmds=()).with_login(sandbox_login(sandbox))
+    uninstalled = _uninstalled(settings)
+    of_spec = (*spec.unread, *spec.warnings) if spec else ()
+    return Task(
+        runner=runner,
+        settings=settings,
+        home=spec.results_directory if spec else os.getcwd(),
+        args=tuple(args),
+        unrun=unrun,
+        spec=spec,
+        uploads=(*files.uploads, *along) if uploads else files.uploads,
+        excluded=files.excluded,
+        downloads=(*files.downloads, *outputs),
+        protected=(spec.path,) if spec and not spec.is_model_file else (),
+        warnings=(
+            *arguments.doubtful,
+            *of_spec,
+            *settings.warnings,
+            *uninstalled,
+            *files.warnings,
+            *_unclean(arguments, runner),
+        ),
+    )
+
+
+def _spec_path(command: str, model: str, model_paths: Sequence[Sourced[str]]) -> str:
+    """Raises UsageError: where there is no such model, a verb may have been meant, with its HOST, ID or NAME."""
+    try:
+        return find_spec(model, model_paths)
+    except UsageError as error:
+        if near := near_miss(command, [verb.name for verb in VERBS if verb.words]):
+            error.hint = f"if {command} is to be a verb: did you mean sshrun {near}?"
+        raise
+
+
+def _with_computed(spec: Spec, arguments: Arguments) -> Spec:
+    """The spec with all of its settings, those that it computes among them."""
+    if not spec.unread:
+        return spec
+    try:
+        return imported(spec) if arguments.import_spec else computed(spec)
+    except SettingsError as error:
+        if arguments.resume:  # what a setting depends on may be another now than when the job was started
+            error.hint = "sshrun --resume alone uses the settings that are stored with the job"
+        raise
+
+
+def task_of(job: Job, record: Record, login: Login) -> Task:
+    """The task of a job that is on a host, from what was stored with it: results come to the current directory.
+
+    Raises UsageError where a newer version stored it.
+
+    What this machine wrote down itself when it started the job counts. Of one that was started elsewhere only the host
+    can tell, and a host names no place here outside of the current folder. Nor does a job of another folder, or of
+    another client, replace what it did not bring itself.
+    """
+    manifest, warnings = (record.manifest(), ()) if record.begun else _confined(job.manifest)
+    if manifest.version > MANIFEST_VERSION:
+        raise UsageError(f"job {job.id} was started by a newer sshrun, which knows more of it", "update sshrun")
+    origin = Origin("default", key="stored with the job")
+    settings = Settings(login).with_values(
+        remote_dir=Sourced(".", origin),
+        create_venv=Sourced(False, origin),
+        shutdown_cmds=tuple(Sourced(command, origin) for command in manifest.shutdown_cmds),
+    )
+    runner = Runner(
+        name=manifest.runner,
+        argv=manifest.argv,
+        command=manifest.command,
+        model=manifest.model,
+        archive=manifest.archive or None,
+        logs=stored_logs(manifest.log_folder, os.getcwd()) if manifest.log_folder else None,
+    )
+    return Task(
+        runner=runner,
+        settings=settings,
+        home=os.getcwd(),
+        downloads=tuple(parse_download(text) for text in manifest.download_files),
+        owned=EVERYTHING if _belongs_here(manifest, record) else record,
+        protected=(manifest.spec, os.path.join(os.getcwd(), os.path.basename(manifest.spec))) if manifest.spec else (),
+        stored=manifest,
+        warnings=warnings,
+    )
+
+
+def _belongs_here(manifest: Manifest, record: Record) -> bool:
+    """Whether the current folder is where the job was started from."""
+    path = manifest.path or manifest.spec
+    folder = path if manifest.runner == "program" else os.path.dirname(path)
+    started_here = record.started or manifest.client == this_client().name
+    return started_here and os.path.realpath(folder) == os.path.realpath(os.getcwd())
+
+
+class Client(NamedTuple):
+    """Who starts jobs: a user of this machine."""
+
+    user: str
+    name: str
+
+
+def this_client() -> Client:
+    import pwd
+    import socket
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account that only a container's runtime knows
+        user = str(os.getuid())
+    return Client(user, socket.gethostname())
+
+
+def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+    """A manifest whose downloads come to the current folder, and a warning for each that is to come elsewhere."""
+    kept, warnings = [], []
+    for text in manifest.download_files:
+        try:
+            pattern = parse_download(text)
+        except ValueError as error:
+            warnings.append(f"{visible(text)} is not brought home: {error}")
+            continue
+        if pattern.leaves_directory:
+            name = os.path.basename(pattern.source.rstrip("/"))
+            warnings.append(f"{visible(text)} comes to {visible(name)} in this folder: another client named that place")
+            text = f"{pattern.source}|./{name}"
+        kept.append(text)
+    name = os.path.basename(manifest.archive)
+    archive = manifest.archive if name not in ("", ".", "..", os.path.basename(manifest.spec)) else ""
+    return manifest._replace(download_files=tuple(kept), archive=archive), tuple(warnings)
+
+
+def _uninstalled(settings: Settings) -> tuple[str, ...]:
+    """A warning where packages are named and nothing is there to install them into."""
+    if settings.create_venv.value or not settings.requirements:
+        return ()
+    first, where = settings.requirements[0].origin, settings.create_venv.origin
+    return (f"{first}: these packages are not installed, since create_venv is false ({where})",)
+
+
+def _with_arguments(spec: Spec | None, runner: Runner) -> Iterator[Item]:
+    """What goes along because of what the command is: the trained model, and files that its arguments name.
+
+    The archive is where results come to, or where MLTK looks for it: beside the spec.
+    """
+    if spec and runner.sends_archive and runner.archive and not spec.is_model_file:
+        candidates = [
+            os.path.join(folder, os.path.basename(runner.archive))
+            for folder in (spec.results_directory, spec.directory)
+        ]
+        path = next(filter(os.path.isfile, candidates), None)
+        if path:
+            yield local_item(path, runner.archive)
+    yield from select_local([parse_upload(text) for text in runner.inputs], os.getcwd()).items
+
+
+def _unclean(arguments: Arguments, runner: Runner) -> Iterator[str]:
+    if arguments.clean and runner.sends_archive:
+        yield f"--clean removes nothing: {runner.command} needs what train has left"
+
+
+def _log_copy(runner: Runner) -> str:
+    """Where `mltk ssh` leaves what the command printed: utils/ssh/mltk_command.py, remote_cmd_log_file."""
+    if runner.logs is None:
+        return ""
+    words = "_".join(word.replace("/", "_") for word in (runner.command, runner.model))
+    return os.path.join(runner.logs.here, f"mltk_ssh_{words}.log")
+
+
+def _defaults() -> Iterator[str]:
+    """Variables that a job gets where nothing else sets them.
+
+    Python keeps what it prints for itself where it sees no terminal: a log would get it late, or, of a job that is
+    killed, never. Progress bars ask for the width; tqdm, up to 4.67, believes COLUMNS only together with LINES.
+    """
+    yield "PYTHONUNBUFFERED=1"
+    terminal = size()
+    if terminal is not None:
+        yield f"COLUMNS={terminal.columns}"
+        yield f"LINES={terminal.lines}"
+
+
+def _texts(entries: tuple[Sourced[str], ...]) -> tuple[str, ...]:
+    return tuple(entry.value for entry in entries)
