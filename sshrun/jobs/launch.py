@@ -161,7 +161,7 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
 
 
 def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[str]:
-    """For a host without internet: what it lacks is collected here and sent. Returns the folder of the wheels there."""
+    """For a host without internet: what it lacks is collected here and sent. Returns their directory there."""
     wanted = plan.environment
     if not (wanted.wanted and wanted.wheels and wanted.requirements):
         return ""
@@ -173,15 +173,15 @@ def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[
             yield from seen.take(reply)
         if reply.values == "ready":
             return ""
-        folder = os.fsdecode(decode(session.reply().values))
+        directory = os.fsdecode(decode(session.reply().values))
         python = HostPython.read(reply.values, link.host)
         yield Notice("wheels", f"collecting wheels for Python {python.version} on {python.platform}")
         yield Phase("wheels", f"collecting wheels for {link.host}")
         found = collect(wanted.requirements, python, dirs.wheels())
         yield from upload(
-            session, link.connection, wheel_items(found, folder), seen.capabilities, plan.engine, plan.compress
+            session, link.connection, wheel_items(found, directory), seen.capabilities, plan.engine, plan.compress
         )
-    return folder
+    return directory
 
 
 def _started(session: Session, link: RetryingSession, plan: Start) -> Steps[None]:
