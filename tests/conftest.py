@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# So that tests find what they share (`from relay import Relay`); sshrun itself is what is installed.
+# So that tests find what they share (`from support.relay import Relay`); sshrun itself is what is installed.
 sys.path.append(str(Path(__file__).parent))
 
 # What a shell ignores for "make test &", and nohup, would stay ignored in everything that tests start and then signal.

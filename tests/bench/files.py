@@ -15,8 +15,8 @@ from pathlib import Path
 
 from measure import Row, by_turns
 
-from moving import Mover
 from sshrun import sandbox
+from support.moving import Mover
 
 GIBIBYTE = 1 << 30
 MANY = 10_000

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from measure import SSHRUN, Row, by_turns, call
 
-from relay import Direction, Relay
 from sshrun import sandbox
+from support.relay import Direction, Relay
 
 SPEC = 'print("trained", flush=True)\nopen("tiny.zip", "wb").write(b"model" * 200)\n'
 TURNS = 15

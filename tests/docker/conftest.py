@@ -11,11 +11,11 @@ import pytest
 import uv
 from pytest_docker.plugin import Services
 
-from hosts import KINDS, SANDBOX, Compose, Host, answers, engine_answers, ssh_config
-from installed import Sshrun
-from relay import Relay
 from sshrun import sandbox as sandboxes
 from sshrun.sandbox import Sandbox
+from support.hosts import KINDS, SANDBOX, Compose, Host, answers, engine_answers, ssh_config
+from support.installed import Sshrun
+from support.relay import Relay
 
 DOCKER = Path(__file__).parents[2] / "docker"
 NO_ENGINE = "no docker engine answers: the hosts of docker/ are not tried"

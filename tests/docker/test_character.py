@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from hosts import Compose, Host
-from specs import eventually
+from support.hosts import Compose, Host
+from support.specs import eventually
 
 
 def on(*names: str) -> pytest.MarkDecorator:

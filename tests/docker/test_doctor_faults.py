@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from examination import examine
-from hosts import SANDBOX, Compose, Host
-from installed import Sshrun
+from support.examination import examine
+from support.hosts import SANDBOX, Compose, Host
+from support.installed import Sshrun
 
 # Per host: what the doctor warns of, beside what it finds everywhere.
 WARNINGS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hosts import Host
-from installed import Sshrun
-from specs import eventually, write_spec
+from support.hosts import Host
+from support.installed import Sshrun
+from support.specs import eventually, write_spec
 
 
 @pytest.mark.hosts("minimal")

@@ -6,9 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-from hosts import Host
-from installed import Sshrun
-from specs import eventually, write_spec
+from support.hosts import Host
+from support.installed import Sshrun
+from support.specs import eventually, write_spec
 
 WAIT_FOR_GO = "until [ -e go ]; do sleep 0.05 || sleep 1; done"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts import engine_answers
+from support.hosts import engine_answers
 
 pytestmark = [pytest.mark.long, pytest.mark.docker]
 

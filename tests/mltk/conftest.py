@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from mltk_host import CACHES, INSTALLATION, Host, desk
 from sshrun import sandbox as sandboxes
+from support.installed import Sshrun
+from support.mltk_host import CACHES, INSTALLATION, Host, desk
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Sshrun
-from mltk_host import TRAINING, Host, files
-from two_phases import shorten
+from support.installed import SSHRUN, Sshrun
+from support.mltk_host import TRAINING, Host, files
+from support.two_phases import shorten
 
 pytestmark = pytest.mark.mltk
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from mltk_host import EXAMPLE, TRAINING, Host, desk, files
+from support.installed import Sshrun
+from support.mltk_host import EXAMPLE, TRAINING, Host, desk, files
 
 pytestmark = pytest.mark.mltk
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from installed import Finished, Sshrun
-from mltk_host import EXAMPLE, TRAINING, Host, files
+from support.installed import Finished, Sshrun
+from support.mltk_host import EXAMPLE, TRAINING, Host, files
 
 pytestmark = pytest.mark.mltk
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import pytest
 
-from installed import Sshrun
-from relay import Relay
 from sshrun import sandbox as sandboxes
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.relay import Relay
 
 
 class StartSandbox(Protocol):

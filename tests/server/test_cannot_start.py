@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Finished, Sshrun
-from specs import write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Finished, Sshrun
+from support.specs import write_spec
 
 CONDA_BLOCK = """case $- in *i*) ;; *) return ;; esac
 # >>> conda initialize >>>

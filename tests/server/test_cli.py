@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Sshrun
-from specs import write_spec
 from sshrun import __version__
 from sshrun.command_line import VERBS
+from support.installed import SSHRUN, Sshrun
+from support.specs import write_spec
 
 
 def test_version_and_help_need_nothing(plain_sshrun: Sshrun, home: Path) -> None:

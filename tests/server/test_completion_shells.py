@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Sshrun
 from sshrun.job import Manifest
 from sshrun.jobs.records import Record
-from terminals import Terminal
+from support.installed import SSHRUN, Sshrun
+from support.terminals import Terminal
 
 # `command sshrun` is asked what may follow; what the line comes to is shown by a function of that name.
 SH = 'eval "$(sshrun completion {})"; sshrun() {{ printf "<%s>" "$@"; echo .; }}; PS1="ready> "'

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from examination import Examination, examine
-from installed import Sshrun
-from relay import Relay
 from sshrun.sandbox import Sandbox
+from support.examination import Examination, examine
+from support.installed import Sshrun
+from support.relay import Relay
 
 Look = Callable[..., Examination]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from accounts import Account, Accounts
-from examination import Examination, examine
-from installed import Sshrun
 from sshrun.sandbox import Sandbox
+from support.accounts import Account, Accounts
+from support.examination import Examination, examine
+from support.installed import Sshrun
 
 Look = Callable[..., Examination]
 

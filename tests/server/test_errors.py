@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Finished, Sshrun
-from specs import HostSide, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Finished, Sshrun
+from support.specs import HostSide, eventually, write_spec
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moving import Mover, grow, leftovers, programs
-from relay import Direction, Relay
 from sshrun.events import TransferProgress
 from sshrun.sandbox import Sandbox
 from sshrun.transfer.choice import LARGE, choose
 from sshrun.transfer.engine import limited
-from trees import contents, globbed
+from support.moving import Mover, grow, leftovers, programs
+from support.relay import Direction, Relay
+from support.trees import contents, globbed
 
 ENGINES = ("rsync", "tar", "scp")
 NAMES = ["a", "b", "c.csv", ".hidden", "-rf", " x", "n\nl", "q'\"$", "[1]", "\udcff\udc80", "back\\slash"]

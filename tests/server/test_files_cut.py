@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from moving import Mover, grow, leftovers
-from relay import Direction, Relay
 from sshrun.errors import ConnectionFailed
 from sshrun.sandbox import Sandbox
 from sshrun.session.program import BOOTSTRAP
 from sshrun.transfer.download import Downloaded
 from sshrun.transfer.upload import Uploaded
-from trees import contents
+from support.moving import Mover, grow, leftovers
+from support.relay import Direction, Relay
+from support.trees import contents
 
 # Bytes that a login, a probe and a comparison of very many names may take.
 OVERHEAD = 3_000_000

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from moving import Mover, grow, leftovers
-from trees import contents
+from support.moving import Mover, grow, leftovers
+from support.trees import contents
 
 HERE = Path(__file__).parent
 REGULAR, FOLDER, LINK, FIFO, DEVICE = 0o100644, 0o040755, 0o120777, 0o010644, 0o060666

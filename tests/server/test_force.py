@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from moving import leftovers
-from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.moving import leftovers
+from support.specs import HostSide, commands, eventually, write_spec
 
 ROUNDS = int(os.environ.get("SSHRUN_TEST_ROUNDS", "20"))
 

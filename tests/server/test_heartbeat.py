@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Running, Sshrun
-from relay import Direction, Relay
-from specs import commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Running, Sshrun
+from support.relay import Direction, Relay
+from support.specs import commands, eventually, write_spec
 
 UNTIL = "until [ -e go ]; do sleep 0.05; done"
 NOTICED = 25  # seconds: three beats of five, what a busy machine may add, and less than any setting below

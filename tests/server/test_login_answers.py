@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from accounts import Account, Accounts
-from installed import SSHRUN, Finished, Sshrun
-from login_terminal import LoginTerminal
-from relay import Relay
-from specs import eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.accounts import Account, Accounts
+from support.installed import SSHRUN, Finished, Sshrun
+from support.login_terminal import LoginTerminal
+from support.relay import Relay
+from support.specs import eventually, write_spec
 
 WORD = "open-sesame"
 PROMPT = b"'s password:"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from login_terminal import LoginTerminal
 from sshrun.connection.login import Login
 from sshrun.connection.master import Connection
 from sshrun.connection.target import Target
 from sshrun.origin import Origin, Sourced
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.login_terminal import LoginTerminal
 
 ADDRESS = "https://login.example.org/?code=ABCD"
 

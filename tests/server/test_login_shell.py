@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
 
 GUARD = "case $- in *i*) ;; *) return ;; esac"
 

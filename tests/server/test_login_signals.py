@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from login_terminal import LoginTerminal
-from specs import commands, eventually
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.login_terminal import LoginTerminal
+from support.specs import commands, eventually
 
 Question = Callable[[Sandbox, Path], bytes]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
 
 # It asks its environment for the folder and expands it itself (mltk/utils/path.py, create_user_dir).
 MLTK = """\

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from relay import Relay
-from specs import write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.relay import Relay
+from support.specs import write_spec
 
 # The real ssh, which finds that there can be no socket: none can be made in /proc.
 SSH = """#!/bin/sh

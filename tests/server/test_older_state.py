@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
 
 STATE = json.loads(Path(__file__).with_name("state_before_versions.json").read_text())
 FIRST = {"finished": "20251125-173723-49485c99", "lost": "20251125-173735-a750ae52"}

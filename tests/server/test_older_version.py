@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from specs import HostSide, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.specs import HostSide, write_spec
 
 STATE = Path(__file__).parent / "states" / "version_0_1_0.tar.gz"
 RETRIEVED, OPEN = "20261125-173727-29aed598", "20261125-173729-0580da07"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from specs import write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.specs import write_spec
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Running, Sshrun
-from relay import Direction, Relay
-from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import SSHRUN, Running, Sshrun
+from support.relay import Direction, Relay
+from support.specs import HostSide, commands, eventually, write_spec
 
 UNTIL = "until [ -e %s ]; do sleep 0.05; done"
 

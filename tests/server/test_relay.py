@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from relay import Direction, Relay
 from sshrun.sandbox import Sandbox
+from support.relay import Direction, Relay
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from specs import HostSide, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.specs import HostSide, write_spec
 
 GOOD = '[ "$1" = fail ] || { echo "$1" >metrics.json; mkdir -p out; echo "$1" >out/"$1".txt; }'
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Running, Sshrun
-from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Running, Sshrun
+from support.specs import HostSide, commands, eventually, write_spec
 
 STEPS = 'for i in 1 2 3; do echo "line $i"; until [ -e "go$i" ]; do sleep 0.05; done; done; echo result >my_model.zip'
 

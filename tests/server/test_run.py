@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Sshrun
-from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import SSHRUN, Sshrun
+from support.specs import HostSide, commands, eventually, write_spec
 
 
 def test_a_run_brings_files_there_and_results_home_with_one_login(

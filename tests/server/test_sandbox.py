@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
 from sshrun import sandbox as sandboxes
 from sshrun.errors import HostUnfit, UsageError
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
 
 # Found by its command line alone, which another run of these tests must not have.
 HIDDEN = f"sleep {10_000_000 + os.getpid()}"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Running, Sshrun
-from specs import HostSide, commands, eventually, write_spec
 from sshrun.sandbox import Sandbox
-from terminals import Terminal
+from support.installed import SSHRUN, Running, Sshrun
+from support.specs import HostSide, commands, eventually, write_spec
+from support.terminals import Terminal
 
 # A tree that does not go by itself: it ignores INT and TERM, and a part of it has left its session.
 STUBBORN = "trap '' INT TERM; setsid sh -c 'while :; do sleep 0.3; done' & echo up; while :; do sleep 0.3; done"

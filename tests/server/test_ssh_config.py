@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from relay import Relay
-from specs import write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.relay import Relay
+from support.specs import write_spec
 
 UseConfig = Callable[[str], None]
 

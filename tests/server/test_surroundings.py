@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN, Sshrun
-from specs import HostSide, eventually, write_spec
 from sshrun.sandbox import Sandbox
-from terminals import Terminal
+from support.installed import SSHRUN, Sshrun
+from support.specs import HostSide, eventually, write_spec
+from support.terminals import Terminal
 
 COUNTING = "import time\nfor number in range(1000):\n    print(number)\n    time.sleep(0.05)\n"
 WIDTH = "import shutil; print('width', *shutil.get_terminal_size())"

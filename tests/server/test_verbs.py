@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from installed import Finished, Sshrun
-from specs import HostSide, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Finished, Sshrun
+from support.specs import HostSide, eventually, write_spec
 
 LOOP = "echo one; echo two; echo three; until [ -e go ]; do sleep 0.05; done; echo four"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from relay import Relay
-from screen import ERASE, Screen
 from server.conftest import StartSandbox
-from slow_index import slow_index, wheel
-from specs import write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.relay import Relay
+from support.screen import ERASE, Screen
+from support.slow_index import slow_index, wheel
+from support.specs import write_spec
 
 SILENT = 4.0  # seconds, for a machine that does other things too; sshrun itself speaks after one
 UNTIL = "until [ -e %s ]; do sleep 0.05; done"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from documents import DOCUMENTS, PROJECT, Block, blocks, commands, each, only
-from installed import SSHRUN, Finished, Sshrun
 from sshrun.sandbox import Sandbox
+from support.documents import DOCUMENTS, PROJECT, Block, blocks, commands, each, only
+from support.installed import SSHRUN, Finished, Sshrun
 
 # What is another one each time.
 CHANGING = (

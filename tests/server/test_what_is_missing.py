@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
-from specs import HostSide, eventually, write_spec
 from sshrun.sandbox import Sandbox
+from support.installed import Sshrun
+from support.specs import HostSide, eventually, write_spec
 
 
 @pytest.mark.parametrize("verb", ["--resume", "retrieve"])

@@ -14,7 +14,7 @@ from sshrun.session.session import Session
 from sshrun.transfer.before import Before, request_before
 from sshrun.transfer.download import download
 from sshrun.transfer.patterns import Pattern, parse_download
-from trees import contents
+from support.trees import contents
 
 OLD = 1_600_000_000
 TAR = {"tools": "tar xargs"}

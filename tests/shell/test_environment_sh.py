@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from slow_index import slow_index, wheel
+from support.slow_index import slow_index, wheel
 
 PYTHON = Path(sysconfig.get_config_var("BINDIR")) / f"python{sysconfig.get_python_version()}"
 BUILD = 120.0  # seconds that making an environment may take on a slow machine

@@ -29,7 +29,7 @@ from sshrun.transfer.patterns import parse_download, parse_upload
 from sshrun.transfer.tar import archive as tar_archive
 from sshrun.transfer.tar import header
 from sshrun.transfer.upload import upload as upload_items
-from trees import contents, globbed
+from support.trees import contents, globbed
 
 WILD = [
     "plain.txt",

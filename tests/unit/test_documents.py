@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from documents import Block, blocks, each
-from installed import Sshrun
+from support.documents import Block, blocks, each
+from support.installed import Sshrun
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
+from support.installed import Sshrun
 
 USER_FILE = """\
 ssh:

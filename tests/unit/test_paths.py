@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sshrun.transfer.local_tree import local_item, select_local
 from sshrun.transfer.patterns import Pattern, parse_download, parse_upload, whole
-from trees import globbed
+from support.trees import globbed
 
 # Names that bite: wildcards, quotes, blanks, options, hidden ones, bytes that are no UTF-8.
 NAMES = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from installed import Sshrun
 from sshrun.table import Sheet, Table
-from terminals import Terminal
+from support.installed import Sshrun
+from support.terminals import Terminal
 
 RECORDS = {
     "20260105-101500-a1b2c3d4": ({"command": "train", "model": "digits", "args": ["--epochs", "30"]}, "0"),

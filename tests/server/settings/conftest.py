@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from accounts import Accounts
-from desk import Desk, Server, World
-from installed import Sshrun
 from sshrun import sandbox as sandboxes
+from support.accounts import Accounts
+from support.desk import Desk, Server, World
+from support.installed import Sshrun
 
 
 def fingerprint(public: Path) -> str:

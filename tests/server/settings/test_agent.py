@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from desk import Desk, Entry
+from support.desk import Desk, Entry
 
 JOES = [Entry("near", "joe", "gold")]
 

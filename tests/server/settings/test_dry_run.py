@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from desk import Desk
+from support.desk import Desk
 
 SPEC = """# /// script
 # dependencies = ["--index-url https://joe:hunter2@index.example/simple", "numpy"]

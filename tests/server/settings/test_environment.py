@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
-from desk import Desk
+from support.desk import Desk
 
 # The job writes down its environment as the kernel has it: no Python, no encoding in between.
 SHOW = ["--", "cat", "/proc/self/environ"]

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
-from desk import Desk
 from sshrun.connection.login import Login
 from sshrun.connection.ssh_config import plan_login
 from sshrun.connection.target import parse_target
@@ -21,6 +20,7 @@ from sshrun.errors import SettingsError, SshrunError
 from sshrun.origin import Origin, Sourced
 from sshrun.settings.files import load_user_file
 from sshrun.spec.find import read_spec
+from support.desk import Desk
 
 HOSTILE = (
     "-oProxyCommand=touch canary", "$(touch canary)", "`touch canary`", ";touch canary;", "|touch canary",

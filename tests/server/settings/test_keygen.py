@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desk import Desk
+from support.desk import Desk
 
 
 @pytest.mark.parametrize("options", [[], ["-t", "rsa", "-b", "2048"]])

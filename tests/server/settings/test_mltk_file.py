@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from desk import Desk, Entry
+from support.desk import Desk, Entry
 
 FILE = """\
 # MLTK user settings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from desk import Desk, Entry
-from installed import SSHRUN
+from support.desk import Desk, Entry
+from support.installed import SSHRUN
 
 pytestmark = pytest.mark.usefixtures("mounts")
 

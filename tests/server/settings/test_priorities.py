@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from desk import Desk, Entry
 from sshrun.sandbox import _server_program as server_program
+from support.desk import Desk, Entry
 
 
 class Row(NamedTuple):

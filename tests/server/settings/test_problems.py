@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from desk import Desk
+from support.desk import Desk
 
 
 def test_every_problem_of_every_file_comes_at_once(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """A network that can be made slow, silent or broken: a TCP relay on 127.0.0.1 in front of a port.
 
-    python tests/relay.py LISTEN TARGET [--delay MILLISECONDS] [--rate BYTES_PER_SECOND]
+    python tests/support/relay.py LISTEN TARGET [--delay MILLISECONDS] [--rate BYTES_PER_SECOND]
 
 `delay` is the round trip: each direction waits for half of it, and what is sent meanwhile travels in parallel, as on a
 long line. `rate` holds for each direction. Every piece that passes is noted with the time at which the client's side

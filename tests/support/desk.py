@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accounts import Account
-from installed import Finished, Sshrun
 from sshrun.sandbox import Sandbox
+from support.accounts import Account
+from support.installed import Finished, Sshrun
 
 ACCEPTED = re.compile(r"Accepted publickey for (\S+) from \S+ port \d+ ssh2: \S+ (SHA256:\S+)")
 

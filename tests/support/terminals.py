@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from installed import SSHRUN
+from support.installed import SSHRUN
 
 
 class Terminal:

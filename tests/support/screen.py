@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from installed import SSHRUN
+from support.installed import SSHRUN
 
 ERASE = "\r\x1b[K"
 

@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from installed import SSHRUN
+from support.installed import SSHRUN
 
 
 class LoginTerminal:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("examples/*/README.md")])
 
 _COMMENT = re.compile(r"\s{2,}")  # what stands behind it in a list of commands is prose

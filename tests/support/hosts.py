@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_docker.plugin import Services
 
-from relay import Relay
+from support.relay import Relay
 
 
 def engine_answers() -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sshrun.sandbox import Sandbox
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "mltk" / "waves.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "mltk" / "waves.py"
 INSTALLATION = 1500.0  # seconds; TensorFlow alone is 560 MB
 TRAINING = 900.0  # seconds, on a slow machine with neighbours; half a minute on a fast one
 

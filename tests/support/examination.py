@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from installed import Sshrun
+from support.installed import Sshrun
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the tests share: servers, networks, terminals and programs as they meet them."""
