@@ -83,7 +83,7 @@ class Host(NamedTuple):
         yield from start(self.link, plan)
         Record(plan.id).mark_started(plan.manifest)
         if clean:
-            task.clean_here()
+            task.remove_earlier_results()
         return plan.id
 
     def run(self, task: Task, interrupts: Interrupts, *, discard: bool = False, clean: bool = False) -> Steps[int]:
@@ -104,16 +104,16 @@ class Host(NamedTuple):
         from sshrun.jobs.follow import follow
 
         record = Record(job.id)
-        if record.retrieved and record.came_to(task.home):
+        if record.retrieved and record.came_to(task.results_directory):
             return (yield from self._retrieved_before(job))
         record.write_manifest(task.manifest.started_as(job.manifest))
-        steps = follow(self.link, job.id, task.homecoming.archive, record, interrupts)
+        steps = follow(self.link, job.id, task.retrieval.archive, record, interrupts)
         return (yield from self._see_through(task, steps, record, interrupts))
 
     def finish(self, job: Job, task: Task, interrupts: Interrupts) -> Steps[int]:
         """The same of a job that is over; raises HostBusy where it still runs."""
         record = Record(job.id)
-        if not job.is_over and not (record.retrieved and record.came_to(task.home)):
+        if not job.is_over and not (record.retrieved and record.came_to(task.results_directory)):
             age = f" for {age_text(time.time() - job.started)}" if job.started else ""
             raise HostBusy(
                 f"{self.link.host}: job {job.id} ({job.manifest.title}) is {job.state}{age}",
@@ -134,19 +134,19 @@ class Host(NamedTuple):
 
         record = Record(job.id)
         task = task_of(job, record, self.link.connection.login)
-        retrieved = record.retrieved and record.came_to(task.home)
+        retrieved = record.retrieved and record.came_to(task.results_directory)
         if retrieved and not everything:
             return (yield from self._retrieved_before(job))
         for warning in task.warnings:
             yield WarningNotice(warning)
         record.write_manifest(task.manifest.started_as(job.manifest))
-        home = task.homecoming._replace(everything=everything)
-        archive = (yield from find_archive(self.link, job, home.archive)) if home.archive else NO_ARCHIVE
+        retrieval = task.retrieval._replace(everything=everything)
+        archive = (yield from find_archive(self.link, job, retrieval.archive)) if retrieval.archive else NO_ARCHIVE
         if job.is_over and not retrieved:
-            status = yield from finish(self.link, Ended(job, archive), home, record)
+            status = yield from finish(self.link, Ended(job, archive), retrieval, record)
             yield Notice("", f"job {job.id} is retrieved; it ended with {code_text(status)}")
             return status
-        yield from retrieve(self.link, job, archive, home)
+        yield from retrieve(self.link, job, archive, retrieval)
         if retrieved:
             return outcome(self.link.host, job.id, job.code)
         yield Notice("", f"job {job.id} is still {job.state}; this is what is there now")
@@ -170,7 +170,7 @@ class Host(NamedTuple):
             raise
         yield from _account_of(ended.job, task, record)
         try:
-            status = yield from finish(self.link, ended, task.homecoming, record)
+            status = yield from finish(self.link, ended, task.retrieval, record)
         except Interrupted:
             if not record.retrieved:
                 yield Notice("", f"leaving; job {job_id} is over, its results are still on {host}: sshrun --resume")
@@ -217,7 +217,7 @@ def _clean_when_started(steps: Steps[Ended], task: Task) -> Steps[Ended]:
         while True:
             event = next(steps)
             if isinstance(event, Started):
-                task.clean_here()
+                task.remove_earlier_results()
             yield event
     except StopIteration as end:
         ended: Ended = end.value

@@ -56,7 +56,7 @@ class Manifest(NamedTuple):
     spec: str = ""
     download_files: tuple[str, ...] = ()
     shutdown_cmds: tuple[str, ...] = ()
-    log_folder: Mapping[str, str] | None = None
+    runner_logs: Mapping[str, str] | None = None
     user: str = ""  # on the client
     path: str = ""  # on the client: the spec, without links in it; the current directory where there is no spec
     args: tuple[str, ...] = ()
@@ -219,6 +219,8 @@ def manifest_to_data(manifest: Manifest) -> dict[str, Any]:
 
 def manifest_from_data(data: Mapping[str, Any]) -> Manifest:
     """Reads what this or another version of sshrun wrote: what is unknown is left out."""
+    if logs := data.get("log_folder"):  # until version 1
+        data = {**data, "runner_logs": {"directory": logs["folder"], **logs}}
     known = {name: data[name] for name in Manifest._fields if name in data}
     for name in ("argv", "download_files", "shutdown_cmds", "args", "startup_cmds"):
         if name in known:

@@ -47,8 +47,8 @@ def dry_run(task: Task, console: Console) -> int:
         place = f"  (beneath {visible(directory)})" if directory else ""
         console.data(f"download  {visible(name)}{place}")
     if logs is not None:
-        console.data(f"download  {visible(logs.there)}  (to {visible(logs.here)})")
-    console.data(f"results   {visible(task.home)}")
+        console.data(f"download  {visible(logs.remote)}  (to {visible(logs.local)})")
+    console.data(f"results   {visible(task.results_directory)}")
     console.record(
         {
             "event": "dry-run",
@@ -57,8 +57,8 @@ def dry_run(task: Task, console: Console) -> int:
             "excluded": [{"by": name, "files": len(sizes), "bytes": sum(sizes)} for name, sizes in excluded],
             "run": list(task.runner.argv),
             "download": [name for name, _ in downloads],
-            "logs": {"from": logs.there, "to": logs.here} if logs is not None else None,
-            "results": task.home,
+            "logs": {"from": logs.remote, "to": logs.local} if logs is not None else None,
+            "results": task.results_directory,
         }
     )
     return 0

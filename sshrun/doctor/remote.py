@@ -46,8 +46,8 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
         session.request("examine", directory, python, temporary)
         for last in ("done", "done"):
             for reply in session.replies(last):
-                if reply.word == "fact" and reply.values.startswith("folder "):
-                    directories.append(reply.values.removeprefix("folder "))
+                if reply.word == "fact" and reply.values.startswith("directory "):
+                    directories.append(reply.values.removeprefix("directory "))
                 seen.note(reply)
         answered = time.time()
     except RemoteError as error:

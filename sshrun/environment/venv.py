@@ -15,13 +15,13 @@ class Environment(NamedTuple):
     requirements: tuple[str, ...] = ()
     wheels: bool = False
 
-    def files(self, wheel_folder: str = "") -> dict[str, tuple[str, ...]]:
+    def files(self, wheels_directory: str = "") -> dict[str, tuple[str, ...]]:
         """What is kept with the job. The host compares it, line by line, with what it wrote into the environment that
-        is there, so the content itself is the key. `wheel_folder` is the directory of the wheels on the host.
+        is there, so the content itself is the key. `wheels_directory` is the directory of the wheels on the host.
         """
         if not self.wanted:
             return {"venv": (), "requirements": ()}
         return {
-            "venv": (self.python, wheel_folder) if self.wheels else (self.python,),
+            "venv": (self.python, wheels_directory) if self.wheels else (self.python,),
             "requirements": self.requirements,
         }

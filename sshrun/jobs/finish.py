@@ -9,7 +9,7 @@ from sshrun.errors import ConnectionFailed, DirectoryGone, JobLost, RemoteError,
 from sshrun.events import Notice, Phase, WarningNotice
 from sshrun.job import Job, code_text
 from sshrun.jobs.follow import Ended
-from sshrun.jobs.plan import Homecoming
+from sshrun.jobs.plan import Retrieval
 from sshrun.jobs.records import Record
 from sshrun.jobs.refusals import explaining
 from sshrun.jobs.replies import JobReplies
@@ -21,53 +21,53 @@ from sshrun.session.session import Session
 from sshrun.transfer.archive import Archive
 
 
-def finish(link: RetryingSession, ended: Ended, home: Homecoming, record: Record) -> Steps[int]:
-    """From the end of a job to its exit status: everything home first, then the shutdown commands.
+def finish(link: RetryingSession, ended: Ended, retrieval: Retrieval, record: Record) -> Steps[int]:
+    """From the end of a job to its exit status: all results first, then the shutdown commands.
 
-    Raises JobLost, and TransferFailed where something is not here yet: then the job stays as it is, for --resume.
+    Raises JobLost, and TransferFailed where something is not downloaded: then the job stays as it is, for --resume.
     """
     job, archive = ended
     if job.is_lost:
         yield from stop(link, job.id)
     how = "the job was lost" if job.code is None else f"the job ended with {code_text(job.code)}"
     try:
-        missing = yield from retrieve(link, job, archive, home)
+        missing = yield from retrieve(link, job, archive, retrieval)
     except DirectoryGone as error:
         raise TransferFailed(f"{error.message}; {how}", error.hint) from error
     except RemoteError as error:
         raise TransferFailed(
             f"{error.message}; {how}, its results are safe on {link.host}", "sshrun --resume"
         ) from error
-    _copy_log(record, job, home)
+    _copy_log(record, job, retrieval)
     if missing and job.code == 0 and not job.is_held:
         yield from hold(link, job.id)
         raise TransferFailed(
             f"{link.host}: {missing}, though {how}; shutdown commands wait",
             "sshrun --resume goes on without it",
         )
-    yield from _release_and_shut_down(link, job, archive, home, record)
+    yield from _release_and_shut_down(link, job, archive, retrieval, record)
     return outcome(link.host, job.id, job.code)
 
 
 def _release_and_shut_down(
-    link: RetryingSession, job: Job, archive: Archive, home: Homecoming, record: Record
+    link: RetryingSession, job: Job, archive: Archive, retrieval: Retrieval, record: Record
 ) -> Steps[None]:
-    """Releases the job, once everything is here.
+    """Releases the job, once everything is downloaded.
 
     Where nothing depends on the host's answer, nobody waits for it: everything has come along with the end, of a job
     that nobody had discarded, and no command waits to be run. Should the release not arrive, this client knows all the
     same, and says it again when it meets the job: see `_sent`.
     """
-    record.note_directory(str(home.home))
-    if all_inline(archive, home) and not home.shutdown_cmds:
+    record.note_directory(str(retrieval.directory))
+    if all_inline(archive, retrieval) and not retrieval.shutdown_cmds:
         record.mark_retrieved(job.code)
         link.send_without_reply("release", job.id)
         return
-    yield from release(link, job.id, home.shutdown_cmds)
+    yield from release(link, job.id, retrieval.shutdown_cmds)
     record.mark_retrieved(job.code)
-    if home.shutdown_cmds:
+    if retrieval.shutdown_cmds:
         try:
-            yield from _watch_shutdown(link.session(), job.id, home.shutdown_cmds)
+            yield from _watch_shutdown(link.session(), job.id, retrieval.shutdown_cmds)
         except ConnectionFailed:
             pass  # they often end the machine
         except Refusal as refusal:
@@ -75,7 +75,7 @@ def _release_and_shut_down(
 
 
 def hold(link: RetryingSession, job_id: str) -> Steps[None]:
-    """Notes on the host that the shutdown commands wait for one more look."""
+    """Notes on the host that the shutdown commands wait for another retrieval."""
 
     def step(session: Session) -> Steps[None]:
         session.request("hold", job_id)
@@ -86,7 +86,7 @@ def hold(link: RetryingSession, job_id: str) -> Steps[None]:
 
 
 def release(link: RetryingSession, job_id: str, commands: Sequence[str] = ()) -> Steps[None]:
-    """Says that everything is here. After that, and only then, the shutdown commands run."""
+    """Tells the host that everything is downloaded. Then, and only then, the shutdown commands run."""
 
     def step(session: Session) -> Steps[None]:
         session.request("release", job_id, *(encode(command) for command in commands))
@@ -97,13 +97,13 @@ def release(link: RetryingSession, job_id: str, commands: Sequence[str] = ()) ->
     yield from link.retry(step)
 
 
-def _copy_log(record: Record, job: Job, home: Homecoming) -> None:
+def _copy_log(record: Record, job: Job, retrieval: Retrieval) -> None:
     """What the command printed, to where its runner's logs are, as far as this client has all of it."""
-    path = home.log_copy
-    is_free = not os.path.lexists(path) or home.owned.owns(path)
+    path = retrieval.log_copy
+    is_free = not os.path.lexists(path) or retrieval.owned.owns(path)
     if path and is_free and job.command_began and record.log_size >= job.log_size:
         record.copy_log(path)
-        home.owned.note_downloads((path,))
+        retrieval.owned.note_downloads((path,))
 
 
 def outcome(host: str, job_id: str, code: int | None) -> int:
@@ -120,7 +120,7 @@ def _watch_shutdown(session: Session, job_id: str, commands: Sequence[str]) -> S
     session.reply()
     for chunk in session.raw():
         yield Notice("shutdown", chunk.decode("utf-8", "replace"))
-    for _ in session.replies("facts"):
+    for _ in session.replies("manifest"):
         pass
     session.request("codes", job_id)
     for reply in session.replies("done"):

@@ -66,7 +66,7 @@ def stream(session: Session, archive: str, record: Record, interrupts: Interrupt
                 yield STOPPING_PHASE
                 session.send(b"interrupt\n")
         size = int(session.reply().values)
-        job = yield from read_job(session, "facts")
+        job = yield from read_job(session, "manifest")
         assert job is not None
         ended = Ended(job, read_archive(session, archive) if archive else NO_ARCHIVE)
         if offset >= size:

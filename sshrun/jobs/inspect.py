@@ -25,7 +25,7 @@ def attach(link: RetryingSession) -> Steps[Job]:
         if seen.others:
             where = ", ".join(seen.others)
             raise JobNotFound(
-                f"{link.host}: no job is there; one is on {where}, which shares this home folder",
+                f"{link.host}: no job is there; one is on {where}, which shares this home directory",
                 f"name that machine: --host {seen.others[0]}",
             )
         raise JobNotFound(f"{link.host}: no job is there", "sshrun jobs lists those of before")
@@ -42,7 +42,7 @@ def list_jobs(link: RetryingSession) -> Steps[list[Job]]:
         seen = JobReplies()
         for reply in session.replies("done"):
             seen.note(reply)
-            if reply.word == "facts" and seen.job is not None:
+            if reply.word == "manifest" and seen.job is not None:
                 found.append(seen.job)
         yield from ()
         return found

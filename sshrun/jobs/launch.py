@@ -121,7 +121,7 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
         session.request("force", plan.id, str(KEEP), "@".join((plan.manifest.user, plan.manifest.client)))
     else:
         session.request("claim", plan.id, str(KEEP))
-    session.request("place", plan.folder)
+    session.request("place", plan.directory)
     yield from _see_that_python_fits(session, link, plan)
     if small is not None:
         request_inline(session, small)
@@ -131,11 +131,11 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
             for reply in session.replies("done"):
                 yield from seen.take(reply)
             yield from upload(session, link.connection, plan.uploads, seen.capabilities, plan.engine, plan.compress)
-    wheel_folder = yield from _send_wheels(session, link, plan)
-    for name, values in {**plan.files, **plan.environment.files(wheel_folder)}.items():
+    wheels_directory = yield from _send_wheels(session, link, plan)
+    for name, values in {**plan.files, **plan.environment.files(wheels_directory)}.items():
         session.request("keep", name, *(encode(value) for value in values))
-    if plan.stand_in:
-        session.request("stub", plan.stand_in)
+    if plan.stub:
+        session.request("stub", plan.stub)
     if plan.clean:
         session.request("clean", plan.manifest.archive)
     request_before(session, plan.downloads)

@@ -32,7 +32,7 @@ def watch(link: RetryingSession, job_id: str, lines: int | None) -> Steps[None]:
                 yield Output(piece, offset)
                 offset += len(piece)
         session.reply()
-        yield from read_job(session, "facts")
+        yield from read_job(session, "manifest")
 
     yield from link.retry(step)
 

@@ -1,4 +1,4 @@
-"""What a host is to be given, and what is to come home: all that jobs.py has to know of a task."""
+"""What is sent to a host, and what is retrieved from it: all that `jobs` has to know of a task."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Start(NamedTuple):
-    """All that a host needs to start a job. `files`, and those of the environment, go into the job's folder."""
+    """All that a host needs to start a job. `files`, and those of the environment, go into the job's directory."""
 
     id: str
-    folder: str
+    directory: str
     manifest: Manifest
     files: Mapping[str, Sequence[str | bytes]]
     environment: Environment
-    stand_in: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
+    stub: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
     uploads: Sequence[Item] = ()
     downloads: Sequence[Pattern] = ()  # of what stands there before the job, nothing is a result of it
     engine: str | None = None
@@ -35,48 +35,48 @@ class Start(NamedTuple):
     clean: bool = False  # the archive of an earlier run goes first
 
 
-class LogFolder(NamedTuple):
-    """What a runner writes down itself: the folder of a model's logs, which comes to `here` (absolute), and the log of
-    the command, which comes to lie in it.
+class RunnerLogs(NamedTuple):
+    """What a runner writes itself: the directory of a model's logs, downloaded to `local` (absolute), and the log of
+    the command, downloaded into it.
 
-    On the host both are below the folder that `variable` names in the job's own environment, where a profile or a
-    startup command may have set it, or else below `cache`. A folder of the spec's own choice begins with "/", "~" or
-    "./", and is where it says.
+    On the host both are below the directory that `variable` names in the job's own environment, where a profile or a
+    startup command may have set it, or else below `cache`. A directory of the spec's own choice begins with "/", "~" or
+    "./", and is used as it is.
     """
 
-    here: str
-    folder: str
+    local: str
+    directory: str
     command_log: str
     variable: str
     cache: str
 
     @property
-    def there(self) -> str:
-        """The folder on the host, as far as it is known before the job has begun."""
-        return self.folder if is_own_choice(self.folder) else f"{self.cache}/{self.folder}"
+    def remote(self) -> str:
+        """The directory on the host, as far as it is known before the job has begun."""
+        return self.directory if is_own_choice(self.directory) else f"{self.cache}/{self.directory}"
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Each name on the host, and the path it gets here."""
-        return (self.folder, self.here), (self.command_log, f"{self.here}/{os.path.basename(self.command_log)}")
+        """Each name on the host, and its local path."""
+        return (self.directory, self.local), (self.command_log, f"{self.local}/{os.path.basename(self.command_log)}")
 
     def to_data(self) -> dict[str, str]:
-        """What is kept with the job. Where its logs come to is up to whoever fetches them."""
-        return {name: value for name, value in self._asdict().items() if name != "here"}
+        """What is stored with the job. The local directory is up to whoever retrieves the logs."""
+        return {name: value for name, value in self._asdict().items() if name != "local"}
 
 
-def is_own_choice(folder: str) -> bool:
-    return folder.startswith(("/", "~", "./"))
+def is_own_choice(directory: str) -> bool:
+    return directory.startswith(("/", "~", "./"))
 
 
-class Homecoming(NamedTuple):
-    """What comes home when a job is over, and where to: `home` is a folder here."""
+class Retrieval(NamedTuple):
+    """What is retrieved when a job is over: `directory` is the local one that results are downloaded to."""
 
-    home: Path
+    directory: Path
     archive: str = ""
-    archive_sent: bool = False  # it came from here: unchanged, it is no matter
-    logs: LogFolder | None = None
-    log_copy: str = ""  # a file here for what the command printed
+    archive_sent: bool = False  # it was uploaded: unchanged, it is no result, and nothing to tell of
+    logs: RunnerLogs | None = None
+    log_copy: str = ""  # a local file for what the command printed
     downloads: Sequence[Pattern] = ()
     shutdown_cmds: Sequence[str] = ()
     everything: bool = False  # also what the job neither made nor changed

@@ -23,7 +23,7 @@ class JobReplies:
     def take(self, reply: Reply) -> Steps[None]:
         """Notes a reply, and tells of it."""
         self.note(reply)
-        if reply.word == "facts" and self.job is not None:
+        if reply.word == "manifest" and self.job is not None:
             yield JobChanged(self.job)
         elif reply.word == "note":
             yield WarningNotice(decode(reply.values).decode("utf-8", "replace"))
@@ -47,7 +47,7 @@ class JobReplies:
                 self.capabilities[name] = value
         elif reply.word == "job":
             self.job = _job(reply)
-        elif reply.word == "facts" and self.job is not None:
+        elif reply.word == "manifest" and self.job is not None:
             self.job = self.job._replace(manifest=_manifest(reply.values))
         elif reply.word == "by" and self.job is not None:
             self.job = self.job._replace(discarded=read_discarded(reply.values))

@@ -16,7 +16,7 @@ serve_fates() { # ID...
 
 # A session that did not start the job: from here on it stands in the job's working directory.
 serve_enter() { # ID
-  [ -e "$state/jobs/$1/folder" ] || refuse nothing "$1"
+  job_place "$state/jobs/$1" || refuse nothing "$1"
   refuse_passed "$1"
   enter_directory "$1" || {
     [ -d "$place" ] || refuse gone "$place"
@@ -47,8 +47,7 @@ holds_slot() { # ID
 
 enter_directory() { # ID
   job=$state/jobs/$1
-  first_line "$job/folder"
-  decode "$line"
+  job_place "$job" || return
   place=$decoded
   cd "$place" 2>/dev/null || return
 }

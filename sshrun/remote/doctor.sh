@@ -50,7 +50,7 @@ examine_directory() { # NAME DIRECTORY -> a fact: state, free kilobytes, directo
   rm -f "$examine_file" 2>/dev/null
   examine_free=$(free_kilobytes "$examine_path")
   encode "$2"
-  fact folder "$1 $examine_state ${examine_free:--} $encoded"
+  fact directory "$1 $examine_state ${examine_free:--} $encoded"
 }
 
 # A job that does nothing, started in the way of every job, to see if it outlives the connection. It ends by itself.
@@ -59,7 +59,7 @@ serve_canary() { # ID
     [ ! -d "$canary_old" ] || alive_in "$canary_old" || rm -rf -- "$canary_old"
   done
   canary=$state/doctor.$1
-  { mkdir -p "$canary" && flag "$canary/environment" && flag "$canary/startup" && echo / >"$canary/folder" &&
+  { mkdir -p "$canary" && flag "$canary/environment" && flag "$canary/startup" && echo / >"$canary/directory" &&
     echo 077 >"$canary/umask" && printf '%s\n' sleep 60 >"$canary/command" &&
     printf '%s\n' "$program" >"$canary/sshrun.sh"; } 2>/dev/null || refuse state "$canary cannot be written"
   launch "$canary" job "${canary##*/}"

@@ -88,8 +88,7 @@ enter_job() { # DIRECTORY -> $job_directory
     decode "$enter_line"
     set -- "$@" "$decoded"
   done <"$job_directory/environment"
-  first_line "$job_directory/folder"
-  decode "$line"
+  job_place "$job_directory" || exit
   cd -- "$decoded" || exit
   first_line "$job_directory/umask"
   umask "$line"

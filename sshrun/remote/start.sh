@@ -138,7 +138,7 @@ serve_start() { # ARCHIVE: its name or nothing; starts the job that was claimed 
   if [ ! -e "$job/id" ]; then
     encode "$place"
     {
-      printf '%s\n' "$session_umask" 1<>"$job/umask" && printf '%s\n' "$encoded" 1<>"$job/folder" &&
+      printf '%s\n' "$session_umask" 1<>"$job/umask" && printf '%s\n' "$encoded" 1<>"$job/directory" &&
         if [ -n "$1" ] && [ ! -e "$job/archive.before" ]; then stamp "./$1" | write "$job/archive.before"; fi &&
         printf '%s\n' "$program" | write "$job/sshrun.sh"
     } 2>/dev/null || refuse state "$job cannot be written"

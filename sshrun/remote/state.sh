@@ -107,6 +107,12 @@ job_phase() { # DIRECTORY -> $job_phase: environment, "startup N", running
   while IFS= read -r job_phase_line; do job_phase=$job_phase_line; done <"$1/phase"
 }
 
+# The directory that the job runs in; 0.1.0 called the file "folder".
+job_place() { # DIRECTORY -> $decoded; 1 if the job was never given one
+  first_line "$1/directory" || first_line "$1/folder" || return
+  decode "$line"
+}
+
 job_closed() { # DIRECTORY
   [ ! -d "$1" ] || [ -e "$1/retrieved" ] || [ -e "$1/discarded" ] || { first_line "$1/id" && [ "$line" = void ]; }
 }
@@ -129,7 +135,7 @@ void_claim() { # DIRECTORY; 0 if the job in it can no longer start
   first_line "$1/id" && [ "$line" = void ]
 }
 
-describe() { # ID: one line of facts for the client
+describe() { # ID: the replies that describe a job
   describe_directory=$state/jobs/$1
   job_state "$describe_directory"
   [ "$job_state" != claimed ] || claim_lives "$describe_directory" || job_state=void # nothing came of it
@@ -147,8 +153,8 @@ describe() { # ID: one line of facts for the client
   describe_ended=$line
   reply "job $1 $job_state ${job_code:--} ${describe_started:--} ${describe_ended:--} $(log_size "$describe_directory") ${describe_flags:--} ${job_phase:--}"
   [ -z "$describe_discarded" ] || reply by "$describe_discarded"
-  first_line "$describe_directory/facts" # encoded when it came
-  reply facts "$line"
+  first_line "$describe_directory/manifest" || first_line "$describe_directory/facts" # so called by 0.1.0
+  reply manifest "$line" # encoded when it came
 }
 
 log_size() { # DIRECTORY

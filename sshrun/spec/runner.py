@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sshrun.command_line import REFUSED
 from sshrun.errors import SettingsError, UsageError
-from sshrun.jobs.plan import LogFolder, is_own_choice
+from sshrun.jobs.plan import RunnerLogs, is_own_choice
 from sshrun.origin import Sourced
 from sshrun.settings.schema import Settings
 from sshrun.spec.find import ARCHIVE_SUFFIX, TEST_SUFFIX, Spec, is_shell_script
@@ -52,7 +52,7 @@ class Runner(NamedTuple):
     command: str
     model: str
     archive: str | None = None
-    logs: LogFolder | None = None
+    logs: RunnerLogs | None = None
     requirements: tuple[str, ...] = ()
     version: str = ""
     inputs: tuple[str, ...] = ()
@@ -216,42 +216,42 @@ def _from_template(
     return tuple(argv)
 
 
-def stored_logs(data: Mapping[str, Any], directory: str) -> LogFolder | None:
+def stored_logs(data: Mapping[str, Any], directory: str) -> RunnerLogs | None:
     """The logs of a job that another client may have started, from what the host has kept of it.
 
     The data name the remote places only: the logs go to mltk's own directory, or to one beneath `directory`.
     """
     try:
-        folder, command_log, variable, cache = (str(data[name]) for name in LogFolder._fields if name != "here")
+        remote, command_log, variable, cache = (str(data[name]) for name in RunnerLogs._fields if name != "local")
     except KeyError:
         return None
-    name = os.path.basename(folder)
+    name = os.path.basename(remote)
     if name in ("", ".", "..", "~") or os.path.basename(command_log) in ("", ".", ".."):
         return None
-    if not is_own_choice(folder):
-        return LogFolder(_mltk_folder(name), folder, command_log, variable, cache)
-    below = os.path.normpath(folder)
+    if not is_own_choice(remote):
+        return RunnerLogs(_mltk_directory(name), remote, command_log, variable, cache)
+    below = os.path.normpath(remote)
     leaves = below.startswith(("/", "~", "../"))
-    return LogFolder(os.path.join(directory, name if leaves else below), folder, command_log, variable, cache)
+    return RunnerLogs(os.path.join(directory, name if leaves else below), remote, command_log, variable, cache)
 
 
-def _mltk_logs(spec: Spec, command: str, name: str) -> LogFolder:
+def _mltk_logs(spec: Spec, command: str, name: str) -> RunnerLogs:
     """mltk/utils/path.py, create_user_dir: where mltk 0.20.0 keeps what it writes; in test mode under another name."""
-    local, remote = _mltk_folder(name), f"models/{name}"
+    local, remote = _mltk_directory(name), f"models/{name}"
     if spec.log_dir:
         own = spec.log_dir + name.removeprefix(spec.name)
         local = os.path.join(spec.results_directory, os.path.expanduser(own))
         remote = own if is_own_choice(own) else f"./{own}"
-    return LogFolder(os.path.abspath(local), remote, f"cli_logs/{command}.log", MLTK_CACHE, "~/.mltk")
+    return RunnerLogs(os.path.abspath(local), remote, f"cli_logs/{command}.log", MLTK_CACHE, "~/.mltk")
 
 
-def _mltk_folder(name: str) -> str:
+def _mltk_directory(name: str) -> str:
     cache = os.path.expandvars(os.environ.get(MLTK_CACHE) or "~/.mltk")
     return os.path.join(os.path.abspath(os.path.expanduser(cache)), "models", name)
 
 
 def _mltk_requirements(settings: Settings, version: str) -> tuple[str, ...]:
-    """mltk in the version installed here if any, and what that version is known to need."""
+    """mltk in the version installed on this machine, if any, and what that version is known to need."""
     asked_for = {_project(requirement.value) for requirement in settings.requirements}
     release = _release(version)
     companions = release.companions if release else ()

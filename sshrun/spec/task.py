@@ -11,7 +11,7 @@ from sshrun.connection.login import Login
 from sshrun.environment.venv import Environment
 from sshrun.errors import SettingsError, UsageError
 from sshrun.job import MANIFEST_VERSION, Job, Manifest, manifest_to_data
-from sshrun.jobs.plan import Homecoming, Start
+from sshrun.jobs.plan import Retrieval, Start
 from sshrun.mixin import module_source
 from sshrun.origin import Origin, Sourced
 from sshrun.settings.files import load_project_file, load_requires_python, load_user_file
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Task(NamedTuple):
-    """`home` is the folder here that results come to; `uploads` are the files that go there.
+    """`results_directory` is the local directory of the results; `uploads` are the files that are sent.
 
     `args` are what was typed behind the model, the script or the program.
     `unrun` are the shutdown commands that a sandbox does not run, since it is the very machine that they would stop.
@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
     runner: Runner
     settings: Settings
-    home: str
+    results_directory: str
     args: tuple[str, ...] = ()
     unrun: tuple[str, ...] = ()
     spec: Spec | None = None
@@ -51,8 +51,8 @@ class Task(NamedTuple):
     downloads: tuple[Pattern, ...] = ()
     protected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    stored: Manifest | None = None  # of a job that is there already
-    owned: Ownership = EVERYTHING  # see Homecoming
+    stored: Manifest | None = None  # of a job that exists already
+    owned: Ownership = EVERYTHING  # see Retrieval
 
     @property
     def manifest(self) -> Manifest:
@@ -76,15 +76,15 @@ class Task(NamedTuple):
             spec=self.spec.path if self.spec and not self.spec.is_model_file else "",
             download_files=(*_texts(self.settings.download_files), *self.runner.outputs),
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
-            log_folder=self.runner.logs.to_data() if self.runner.logs else None,
+            runner_logs=self.runner.logs.to_data() if self.runner.logs else None,
         )
 
     @property
-    def homecoming(self) -> Homecoming:
+    def retrieval(self) -> Retrieval:
         from pathlib import Path
 
-        return Homecoming(
-            home=Path(self.home),
+        return Retrieval(
+            directory=Path(self.results_directory),
             archive=self.runner.archive or "",
             archive_sent=self.runner.sends_archive,
             logs=self.runner.logs,
@@ -103,7 +103,7 @@ class Task(NamedTuple):
 
         return Start(
             id=job_id,
-            folder=self.settings.remote_dir.value,
+            directory=self.settings.remote_dir.value,
             manifest=self.manifest,
             files={
                 "environment": [f"{variable.name}={variable.value}" for variable in self.settings.environment],
@@ -111,11 +111,11 @@ class Task(NamedTuple):
                 "command": self.runner.argv,
                 "defaults": list(_defaults()),
                 "ending": [f"{self.settings.stop_grace.value} {self.settings.leftovers.value}"],
-                "facts": [json.dumps(manifest_to_data(self.manifest))],
+                "manifest": [json.dumps(manifest_to_data(self.manifest))],
                 **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
             },
             environment=self._environment(),
-            stand_in=module_source() if self.spec and self.spec.imports_sshrun else b"",
+            stub=module_source() if self.spec and self.spec.imports_sshrun else b"",
             uploads=self.uploads,
             downloads=self.downloads,
             engine=self.settings.transfer.value if self.settings.transfer else None,
@@ -140,8 +140,8 @@ class Task(NamedTuple):
             return None
         return load_requires_python(self.spec.path)
 
-    def clean_here(self) -> None:
-        """Removes what an earlier run of the model left here: its archive and its runner's logs.
+    def remove_earlier_results(self) -> None:
+        """Removes what an earlier run of the model left on this machine: its archive and its runner's logs.
 
         Not what the job needs: of mltk's commands only `train` begins anew.
         """
@@ -151,13 +151,15 @@ class Task(NamedTuple):
         from pathlib import Path
 
         if self.runner.archive:
-            archive = Path(self.home, Path(self.runner.archive).name)
+            archive = Path(self.results_directory, Path(self.runner.archive).name)
             if archive.is_file() or archive.is_symlink():
                 archive.unlink()
         if self.runner.logs:
-            logs = Path(self.runner.logs.here).resolve()
-            # A spec may choose any folder for its logs, also one that holds everything else.
-            if not any(Path(kept).resolve().is_relative_to(logs) for kept in (self.home, os.getcwd(), Path.home())):
+            logs = Path(self.runner.logs.local).resolve()
+            # A spec may choose any directory for its logs, also one that holds everything else.
+            if not any(
+                Path(kept).resolve().is_relative_to(logs) for kept in (self.results_directory, os.getcwd(), Path.home())
+            ):
                 shutil.rmtree(logs, ignore_errors=True)
 
 
@@ -167,7 +169,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     given = options(arguments, sandbox)
     spec: Spec | None = None
     files = Files()
-    # Nothing is uploaded where a job is there already: what was sent for it may be gone from here.
+    # Nothing is uploaded where the job exists already: what was sent for it may be gone from this machine.
     uploads = not arguments.resume
     if arguments.verb == "program":
         args = list(arguments.words[1:])
@@ -200,7 +202,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     return Task(
         runner=runner,
         settings=settings,
-        home=spec.results_directory if spec else os.getcwd(),
+        results_directory=spec.results_directory if spec else os.getcwd(),
         args=tuple(args),
         unrun=unrun,
         spec=spec,
@@ -247,8 +249,8 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
     Raises UsageError where a newer version stored it.
 
     What this machine wrote down itself when it started the job counts. Of one that was started elsewhere only the host
-    can tell, and a host names no place here outside of the current folder. Nor does a job of another folder, or of
-    another client, replace what it did not bring itself.
+    can tell, and a host names no local path outside of the current directory. Nor does a job of another directory, or
+    of another client, replace what it did not bring itself.
     """
     manifest, warnings = (record.manifest(), ()) if record.begun else _confined(job.manifest)
     if manifest.version > MANIFEST_VERSION:
@@ -265,12 +267,12 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
         command=manifest.command,
         model=manifest.model,
         archive=manifest.archive or None,
-        logs=stored_logs(manifest.log_folder, os.getcwd()) if manifest.log_folder else None,
+        logs=stored_logs(manifest.runner_logs, os.getcwd()) if manifest.runner_logs else None,
     )
     return Task(
         runner=runner,
         settings=settings,
-        home=os.getcwd(),
+        results_directory=os.getcwd(),
         downloads=tuple(parse_download(text) for text in manifest.download_files),
         owned=EVERYTHING if _belongs_here(manifest, record) else record,
         protected=(manifest.spec, os.path.join(os.getcwd(), os.path.basename(manifest.spec))) if manifest.spec else (),
@@ -280,11 +282,11 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
 
 
 def _belongs_here(manifest: Manifest, record: Record) -> bool:
-    """Whether the current folder is where the job was started from."""
+    """Whether the current directory is where the job was started from."""
     path = manifest.path or manifest.spec
-    folder = path if manifest.runner == "program" else os.path.dirname(path)
+    directory = path if manifest.runner == "program" else os.path.dirname(path)
     started_here = record.started or manifest.client == this_client().name
-    return started_here and os.path.realpath(folder) == os.path.realpath(os.getcwd())
+    return started_here and os.path.realpath(directory) == os.path.realpath(os.getcwd())
 
 
 class Client(NamedTuple):
@@ -306,17 +308,19 @@ def this_client() -> Client:
 
 
 def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """A manifest whose downloads come to the current folder, and a warning for each that is to come elsewhere."""
+    """A manifest whose downloads come to the current directory, and a warning for each that is to come elsewhere."""
     kept, warnings = [], []
     for text in manifest.download_files:
         try:
             pattern = parse_download(text)
         except ValueError as error:
-            warnings.append(f"{visible(text)} is not brought home: {error}")
+            warnings.append(f"{visible(text)} is not downloaded: {error}")
             continue
         if pattern.leaves_directory:
             name = os.path.basename(pattern.source.rstrip("/"))
-            warnings.append(f"{visible(text)} comes to {visible(name)} in this folder: another client named that place")
+            warnings.append(
+                f"{visible(text)} comes to {visible(name)} in this directory: another client named that place"
+            )
             text = f"{pattern.source}|./{name}"
         kept.append(text)
     name = os.path.basename(manifest.archive)
@@ -339,8 +343,8 @@ def _with_arguments(spec: Spec | None, runner: Runner) -> Iterator[Item]:
     """
     if spec and runner.sends_archive and runner.archive and not spec.is_model_file:
         candidates = [
-            os.path.join(folder, os.path.basename(runner.archive))
-            for folder in (spec.results_directory, spec.directory)
+            os.path.join(directory, os.path.basename(runner.archive))
+            for directory in (spec.results_directory, spec.directory)
         ]
         path = next(filter(os.path.isfile, candidates), None)
         if path:
@@ -358,7 +362,7 @@ def _log_copy(runner: Runner) -> str:
     if runner.logs is None:
         return ""
     words = "_".join(word.replace("/", "_") for word in (runner.command, runner.model))
-    return os.path.join(runner.logs.here, f"mltk_ssh_{words}.log")
+    return os.path.join(runner.logs.local, f"mltk_ssh_{words}.log")
 
 
 def _defaults() -> Iterator[str]:

@@ -179,10 +179,10 @@ def test_what_a_host_has_kept_cannot_choose_where_logs_come_to(
     kept: str, comes_to: str,
 ) -> None:  # fmt: skip
     assert sshrun("--no-wait", "train", "my_model").status == 0
-    (facts,) = (sandbox.home / ".sshrun" / "hosts").glob("*/jobs/*/facts")
-    text = facts.read_text()
-    facts.write_text(text.replace('"folder": "models/my_model"', f'"folder": "{kept}"'))
-    assert facts.read_text() != text
+    (manifest,) = (sandbox.home / ".sshrun" / "hosts").glob("*/jobs/*/manifest")
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"directory": "models/my_model"', f'"directory": "{kept}"'))
+    assert manifest.read_text() != text
     for folder in (sandbox.home / "planted", sandbox.home.parent / "planted", sandbox.home / "logs" / "planted"):
         folder.mkdir(parents=True)
         (folder / "it").touch()

@@ -180,11 +180,11 @@ def test_a_job_that_is_retrieved_is_not_called_anything_else(sshrun: Sshrun, hos
 def test_a_job_of_an_older_version_is_resumed(sshrun: Sshrun, host: HostSide, tmp_path: Path) -> None:
     first = project(tmp_path / "A")
     finish(sshrun, host, first, "fit", "train")
-    facts = host.latest() / "facts"
-    known = json.loads(facts.read_text())
+    manifest = host.latest() / "manifest"
+    known = json.loads(manifest.read_text())
     for name in ("user", "path", "args"):
         known.pop(name, None)
-    facts.write_text(json.dumps(known) + "\n")
+    manifest.write_text(json.dumps(known) + "\n")
     assert sshrun("--resume", "fit", "train", cwd=project(tmp_path / "B")).status == 75
     assert sshrun("--resume", "fit", "train", cwd=first).status == 0
     assert (first / "metrics.json").read_text() == "A\n"

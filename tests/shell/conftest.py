@@ -36,7 +36,7 @@ class Ended(NamedTuple):
     log: bytes
     state: str
     code: str
-    facts: list[str]
+    words: list[str]
     notes: str
 
 
@@ -118,7 +118,7 @@ class Host:
     def claim(self, session: Session, job: str, verb: str = "claim") -> None:
         session.request(verb, job, "9", *(["joe@laptop"] if verb == "force" else []))
         for reply in session.replies("claimed", timeout=BOUND):
-            assert reply.word in ("claimed", "discarded", "stopping", "job", "facts")
+            assert reply.word in ("claimed", "discarded", "stopping", "job", "manifest")
 
     def begin(
         self,
@@ -140,7 +140,7 @@ class Host:
         session.request("place", folder or str(self.home / "work"))
         # /etc/profile of the machine that runs the tests puts its own programs back on PATH.
         environment = [f"PATH={self.path}", *environment]
-        kept = {"command": command, "startup": startup, "environment": environment, "facts": ()} | (files or {})
+        kept = {"command": command, "startup": startup, "environment": environment, "manifest": ()} | (files or {})
         for name, values in kept.items():
             session.request("keep", name, *(encode(value) for value in values))
         session.request("start", archive)
@@ -158,7 +158,7 @@ class Host:
         log = b"".join(session.raw(timeout=bound))
         assert session.reply(bound).word == "end"
         notes = []
-        for reply in session.replies("facts", timeout=bound):
+        for reply in session.replies("manifest", timeout=bound):
             if reply.word == "note":
                 notes.append(os.fsdecode(decode(reply.values)) + "\n")
             elif reply.word == "job":

@@ -63,7 +63,7 @@ def test_disk_that_fills_up_between_claim_and_start_lets_nothing_start(host, sma
         session.reply()
     if step == "keep":
         _fill(small_disk)
-    for name in ("startup", "environment", "facts"):
+    for name in ("startup", "environment", "manifest"):
         session.request("keep", name)
     session.request("keep", "command", "touch", str(small_disk / "ran"), "x" * 5000)
     session.flush()

@@ -136,7 +136,7 @@ def test_what_outlives_the_command_is_ended_after_the_grace_and_named(host) -> N
     session, job = host.begin(["sh", "-c", f"env sleep {host.mark} & exit 3"], startup=startup, files=QUICK)
     ended = host.follow(session, job)
     assert left(host) == []
-    assert (ended.state, ended.code, ended.facts[-1]) == ("finished", "3", "running")
+    assert (ended.state, ended.code, ended.words[-1]) == ("finished", "3", "running")
     number = int(ended.log.replace(b"Terminated\n", b""))
     assert re.fullmatch(
         r"what outlived the command was ended after 1 s: ((sleep|busybox) \(pid \d+\)(, )?){4} "
@@ -163,7 +163,7 @@ def test_what_ends_within_the_grace_is_a_part_of_the_job(host) -> None:
 def test_job_lasts_as_long_as_what_its_command_left_where_the_settings_say_so(host) -> None:
     ended = host.run(["sh", "-c", "setsid sh -c 'sleep 3; echo trained' & exit 3"], files={"ending": ["0 wait"]})
     assert (ended.code, ended.log, ended.notes) == ("3", b"trained\n", "")
-    started, finished = (int(word) for word in ended.facts[3:5])
+    started, finished = (int(word) for word in ended.words[3:5])
     assert finished - started >= 2
 
 
@@ -200,7 +200,7 @@ def test_a_job_is_told_to_run_while_something_outlives_its_command(host, until) 
 
 def test_what_a_failed_startup_command_left_is_ended_and_the_phase_stays(host) -> None:
     ended = host.run(["echo", "ran"], startup=[f"env sleep {host.mark} &", "exit 4"], files=QUICK)
-    assert (ended.code, ended.facts[-2:]) == ("4", ["startup", "2"])
+    assert (ended.code, ended.words[-2:]) == ("4", ["startup", "2"])
     assert left(host) == []
 
 

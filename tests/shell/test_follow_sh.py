@@ -51,7 +51,7 @@ def test_output_arrives_while_the_job_runs(host, until) -> None:
 def test_end_is_told_at_once(host) -> None:
     session, job = host.begin(["sleep", "1"])
     ended = host.follow(session, job)
-    late = time.time() - float(ended.facts[4]) - 1  # "ended" is in whole seconds
+    late = time.time() - float(ended.words[4]) - 1  # "ended" is in whole seconds
     assert late < 2
     assert ended.state == "finished"
 

@@ -151,7 +151,7 @@ def test_profile_that_traces_shows_no_value_of_the_environment(host, line) -> No
         ["sh", "-c", "echo ran"],
         environment=["TOKEN=hunter2-secret"],
         startup=['test -n "$TOKEN"'],
-        files={"facts": ["x"]},
+        files={"manifest": ["x"]},
     )
     ended = host.follow(session, job)
     host.release(session, job, 'test -n "$TOKEN"')
@@ -213,7 +213,7 @@ def test_startup_command_that_ends_the_shell_well_is_no_success(host, end) -> No
     assert ended.notes == (
         "startup command 2 ended the shell (exit 0) before the command began: that is a failure, exit 1\n"
     )
-    assert ended.facts[-2:] == ["startup", "2"]
+    assert ended.words[-2:] == ["startup", "2"]
 
 
 def test_end_of_the_shell_in_the_making_of_the_environment_is_no_success(host) -> None:
@@ -259,7 +259,7 @@ def test_startup_command_that_fails_ends_the_job_with_its_code(host, command, co
     assert ended.log.startswith(b"one\n")
     assert b"three" not in ended.log
     assert not ended.log.endswith(b"command\n")
-    assert ended.facts[-2:] == ["startup", "2"]
+    assert ended.words[-2:] == ["startup", "2"]
 
 
 def test_startup_command_that_is_no_shell_text_ends_the_job(host) -> None:
@@ -300,7 +300,7 @@ def test_phase_tells_what_the_job_is_at(host, until) -> None:
 def test_times_of_start_and_end_are_kept(host) -> None:
     before = int(time.time())
     ended = host.sh("exit 0")
-    started, finished = (int(word) for word in ended.facts[3:5])
+    started, finished = (int(word) for word in ended.words[3:5])
     assert before <= started <= finished <= time.time()
 
 

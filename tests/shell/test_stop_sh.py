@@ -87,8 +87,8 @@ def test_interrupt_while_following_ends_the_whole_job_and_shows_the_rest_of_its_
             session.send(b"interrupt\n")
         log += chunk
     assert log == b"ready\nsaved\n"
-    words = [reply.word for reply in session.replies("facts", timeout=40)]
-    assert words[0] == "end" and words[-2:] == ["job", "facts"]
+    words = [reply.word for reply in session.replies("manifest", timeout=40)]
+    assert words[0] == "end" and words[-2:] == ["job", "manifest"]
     assert _processes(host) == []
 
 

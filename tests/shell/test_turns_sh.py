@@ -30,7 +30,12 @@ def _send_start(host, session, job, command) -> None:
     """Everything at once and without waiting, so that all of them really run at the same time."""
     session.request("claim", job, "9")
     session.request("place", str(host.home))
-    for name, values in {"command": command, "startup": [], "environment": [f"PATH={host.path}"], "facts": []}.items():
+    for name, values in {
+        "command": command,
+        "startup": [],
+        "environment": [f"PATH={host.path}"],
+        "manifest": [],
+    }.items():
         session.request("keep", name, *values)
     session.request("start", "")
     session.flush()
@@ -129,7 +134,7 @@ def test_force_takes_the_turn_from_a_claim_whose_start_then_comes_too_late(host,
     host.claim(slow, late)
     session, job = host.begin(["sh", "-c", "echo forced"], verb="force")
     slow.request("place", str(host.home))
-    for name in ("command", "startup", "environment", "facts"):
+    for name in ("command", "startup", "environment", "manifest"):
         slow.request("keep", name, *(["touch", str(host.home / "wrong")] if name == "command" else []))
     slow.request("start", "")
     assert refusal(slow).word == "late"
@@ -180,7 +185,7 @@ def test_of_many_forces_one_job_is_left(host, until) -> None:
     for session, job in zip(sessions, jobs, strict=True):
         session.request("force", job, "9", "joe@laptop")
         session.request("place", str(host.home))
-        for name, values in {"command": ["sleep", "62"], "startup": [], "environment": [], "facts": []}.items():
+        for name, values in {"command": ["sleep", "62"], "startup": [], "environment": [], "manifest": []}.items():
             session.request("keep", name, *values)
         session.request("start", "")
         session.flush()
@@ -205,7 +210,7 @@ def test_old_jobs_are_pruned(host) -> None:
         jobs.append(host.new_id())
         session.request("claim", jobs[-1], "2")
         session.request("place", str(host.home))
-        for name in ("command", "startup", "environment", "facts"):
+        for name in ("command", "startup", "environment", "manifest"):
             session.request("keep", name, *(["true"] if name == "command" else []))
         session.request("start", "")
         for _ in session.replies("started"):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sshrun.job import Job, Manifest, State, code_text, manifest_from_data, manifest_to_data, new_id
+from sshrun.spec.runner import stored_logs
 from sshrun.units import age_text, size_text
 
 TEXTS = st.text(max_size=20)
@@ -19,7 +20,7 @@ MANIFESTS = st.builds(
     runner=TEXTS,
     download_files=st.lists(TEXTS).map(tuple),
     shutdown_cmds=st.lists(TEXTS).map(tuple),
-    log_folder=st.none() | st.dictionaries(TEXTS, TEXTS, min_size=1),
+    runner_logs=st.none() | st.dictionaries(TEXTS, TEXTS, min_size=1),
 )
 
 
@@ -63,6 +64,13 @@ def test_manifests_survive_being_stored(manifest: Manifest) -> None:
 
 def test_manifests_of_another_version_are_read_as_far_as_they_are_known() -> None:
     assert manifest_from_data({"model": "m", "of tomorrow": [1]}) == Manifest(model="m")
+
+
+def test_the_logs_of_an_older_manifest_are_known() -> None:
+    logs = {"folder": "models/m", "command_log": "cli_logs/train.log", "variable": "MLTK_CACHE_DIR", "cache": "~/.mltk"}
+    stored = stored_logs(manifest_from_data({"log_folder": logs}).runner_logs or {}, "/p")
+    assert stored is not None
+    assert (stored.remote, stored.command_log) == ("~/.mltk/models/m", "cli_logs/train.log")
 
 
 # As 0.1.0 wrote them down before clients, paths and arguments were recorded.

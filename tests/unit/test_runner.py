@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sshrun.connection.login import Login
 from sshrun.errors import SettingsError, UsageError
-from sshrun.jobs.plan import LogFolder
+from sshrun.jobs.plan import RunnerLogs
 from sshrun.origin import Origin, Sourced
 from sshrun.settings.schema import Settings
 from sshrun.spec.find import read_spec
@@ -67,7 +67,7 @@ def test_mltk_runs_a_spec_that_imports_it(tmp_path: Path, home: Path) -> None:
     assert found.name == "mltk"
     assert found.argv == ("mltk", "train", "my_model", "--epochs", "3")
     assert (found.command, found.model, found.archive) == ("train", "my_model", "my_model.mltk.zip")
-    assert found.logs == LogFolder(
+    assert found.logs == RunnerLogs(
         f"{home}/.mltk/models/my_model", "models/my_model", "cli_logs/train.log", "MLTK_CACHE_DIR", "~/.mltk"
     )
     assert found.logs.there == "~/.mltk/models/my_model"
