@@ -132,7 +132,7 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
                 yield from seen.take(reply)
             yield from upload(session, link.connection, plan.uploads, seen.capabilities, plan.engine, plan.compress)
     wheels_directory = yield from _send_wheels(session, link, plan)
-    for name, values in {**plan.files, **plan.environment.files(wheels_directory)}.items():
+    for name, values in {**plan.files, **plan.launcher.files(), **plan.environment.files(wheels_directory)}.items():
         session.request("keep", name, *(encode(value) for value in values))
     if plan.stub:
         session.request("stub", plan.stub)

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from pathlib import Path  # which takes a tenth of all imports before ssh is started
 
 
+class Launcher(NamedTuple):
+    """What starts, asks after, ends and measures a job on the host: one of those behind remote/launcher.sh.
+
+    The client names it once, when it starts the job. Every later request means the job, and the host knows the rest.
+    """
+
+    name: str = "direct"
+
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """What is kept with the job."""
+        return {"launcher": (self.name,)}
+
+
 class Start(NamedTuple):
     """All that a host needs to start a job. `files`, and those of the environment, go into the job's directory."""
 
@@ -25,6 +38,7 @@ class Start(NamedTuple):
     manifest: Manifest
     files: Mapping[str, Sequence[str | bytes]]
     environment: Environment
+    launcher: Launcher = Launcher()
     stub: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
     uploads: Sequence[Item] = ()
     downloads: Sequence[Pattern] = ()  # of what stands there before the job, nothing is a result of it

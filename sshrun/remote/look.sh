@@ -11,7 +11,7 @@ serve_list_jobs() {
 serve_status() { # LINES
   describe_owner
   if [ -n "$owner" ] && [ -e "$state/jobs/$owner/log" ]; then
-    case $job_state in preparing | running) look_usage "$state/jobs/$owner" ;; esac
+    case $job_state in preparing | running) job_usage "$state/jobs/$owner" ;; esac
     # A progress bar may draw all of a log as one line.
     tail -c 16384 "$state/jobs/$owner/log" | tail -n "$1" | while IFS= read -r look_line || [ -n "$look_line" ]; do
       encode "$look_line"
@@ -19,23 +19,6 @@ serve_status() { # LINES
     done
   fi
   reply "done"
-}
-
-look_usage() { # DIRECTORY, of a job whose supervisor lives
-  stop_whom "$1" && members "$1" || return 0
-  if [ -e "$1/outlived" ]; then
-    name_members
-    reply use leftovers "$member_names"
-  fi
-  # shellcheck disable=SC2086 # one word a process
-  reply use processes "$(echo $members | wc -w | tr -d ' ')"
-  reply use cpu "$(ps -o pcpu= -p "$(echo "$members" | tr -s ' ' ',' | sed 's/^,//; s/,$//')" 2>/dev/null |
-    awk '{ sum += $1 } END { printf "%.0f %%", sum }')"
-  reply use memory "$(ps -o rss= -p "$(echo "$members" | tr -s ' ' ',' | sed 's/^,//; s/,$//')" 2>/dev/null |
-    awk '{ sum += $1 } END { printf "%.0f MB", sum / 1024 }')"
-  has nvidia-smi || return 0
-  nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total --format=csv,noheader 2>/dev/null |
-    while IFS= read -r look_gpu; do reply use gpu "$look_gpu"; done
 }
 
 # Raw bytes between "log ID" and "end SIZE", from where a follow would go on. An id may be given in part; without one it

@@ -79,10 +79,10 @@ job_state() { # DIRECTORY -> $job_state: claimed, void, preparing, running, fini
     job_state=claimed
   else
     { IFS= read -r job_id_line <"$1/id"; } 2>/dev/null
-    # shellcheck disable=SC2086 # four words
+    # shellcheck disable=SC2086 # the words of an identity
     if [ "$job_id_line" = void ]; then
       job_state=void
-    elif alive $job_id_line; then
+    elif job_lives "$1" $job_id_line; then
       job_state=preparing
       job_phase "$1"
       if [ "$job_phase" = running ] || [ -e "$1/outlived" ]; then job_state=running; fi

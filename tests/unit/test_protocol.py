@@ -60,6 +60,7 @@ def called(name: str) -> set[str]:
     names = set()
     for line in body.splitlines():
         heard = re.sub(r"\bstop_job \S+ >/dev/null", "", line)
+        heard = re.sub(r'"\$\{launcher\}(_[a-z]+)"', r"direct\1", heard)
         heard = re.sub(r"\b(reply|refuse|flag|fact|phase|echo|step) \w+", r"\1", heard)
         names.update(re.findall(WORD, heard))
     return (names & functions().keys()) - DETACHED
