@@ -36,15 +36,15 @@ class Host(NamedTuple):
         return (yield from inspect.list_jobs(self.link))
 
     def status(self, lines: int) -> Steps[tuple[Job | None, dict[str, str], list[str]]]:
-        """The job that is there, what its processes use, and the last lines of its log."""
+        """The current job, what its processes use, and the last lines of its log."""
         return (yield from inspect.query(self.link, lines))
 
     def log(self, job_id: str, lines: int | None, *, follow: bool = False) -> Steps[None]:
-        """A job's log, or its last lines; with `follow` also what is yet to come. Without an id, of the job there."""
+        """A job's log, or its last lines; with `follow` also what is yet to come. Without an id, of the current job."""
         yield from (logs.watch if follow else logs.log)(self.link, job_id, lines)
 
     def attach(self, task: Task | None = None) -> Steps[Job]:
-        """The job that is there. Raises JobNotFound, and HostBusy where it is not that of the task."""
+        """The current job. Raises JobNotFound, and HostBusy where it is not that of the task."""
         job = yield from inspect.attach(self.link)
         if task is not None and not task.manifest.names(job.manifest, started_here=Record(job.id).started):
             asked = task.manifest
@@ -64,7 +64,7 @@ class Host(NamedTuple):
         return task
 
     def stop(self) -> Steps[Job]:
-        """Ends every process of the job that is there. Raises JobNotFound, HostUnfit where one survives."""
+        """Ends every process of the current job. Raises JobNotFound, HostUnfit where one survives."""
         from sshrun.jobs.stop import stop
 
         job = yield from inspect.attach(self.link)

@@ -1,4 +1,4 @@
-"""What a host has of jobs: the one that is there, all that it keeps, and what one uses."""
+"""What a host has of jobs: the current one, all that it keeps, and what one uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sshrun.session.session import Session
 
 
 def attach(link: RetryingSession) -> Steps[Job]:
-    """The job that is on the host, retrieved or not. Raises JobNotFound."""
+    """The current job of the host, retrieved or not. Raises JobNotFound."""
 
     def step(session: Session) -> Steps[Job]:
         seen = JobReplies()
@@ -51,7 +51,7 @@ def list_jobs(link: RetryingSession) -> Steps[list[Job]]:
 
 
 def query(link: RetryingSession, lines: int) -> Steps[tuple[Job | None, dict[str, str], list[str]]]:
-    """The job that is there, what its processes use, and the last lines of its log."""
+    """The current job, what its processes use, and the last lines of its log."""
 
     def step(session: Session) -> Steps[tuple[Job | None, dict[str, str], list[str]]]:
         _ask_for_fates(session, link.host)

@@ -30,7 +30,7 @@ KEEP = 20  # jobs whose logs and manifests stay on the host
 
 
 def start(link: RetryingSession, plan: Start) -> Steps[None]:
-    """Claims the host for the job, brings its files there and starts it.
+    """Claims the host for the job, uploads its files and starts it.
 
     Raises HostBusy, HostUnfit, TransferFailed.
     """
@@ -89,7 +89,7 @@ def _sent(
         return step(session, small, sessions > 1)
 
     small = inline(plan.uploads)
-    let_go = ""
+    released = ""
     while True:
         try:
             return (yield from link.retry(numbered))
@@ -98,12 +98,12 @@ def _sent(
                 raise
             small = None
         except HostBusy as other:
-            # All that it left is here: only the word of that did not arrive.
-            if other.job_id in ("", let_go) or not Record(other.job_id).retrieved:
+            # All of its results are downloaded: only the release did not arrive.
+            if other.job_id in ("", released) or not Record(other.job_id).retrieved:
                 raise
-            let_go = other.job_id
+            released = other.job_id
             link.kill_session()
-            yield from release(link, let_go)
+            yield from release(link, released)
 
 
 def _begun(session: Session, job_id: str) -> Steps[bool]:
@@ -117,7 +117,7 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
     """Asks for all that is needed, up to the start. With a small upload nothing is waited for."""
     seen = JobReplies()
     if plan.discard:
-        yield Phase("discarding", f"waiting for {link.host} to stop and discard the job that is there")
+        yield Phase("discarding", f"waiting for {link.host} to stop and discard the job that it has")
         session.request("force", plan.id, str(KEEP), "@".join((plan.manifest.user, plan.manifest.client)))
     else:
         session.request("claim", plan.id, str(KEEP))
@@ -161,7 +161,7 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
 
 
 def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[str]:
-    """For a host without internet: what it lacks is collected here and sent. Returns their directory there."""
+    """For a host without internet: what it lacks is collected on this machine and sent. Returns their directory on the host."""
     wanted = plan.environment
     if not (wanted.wanted and wanted.wheels and wanted.requirements):
         return ""

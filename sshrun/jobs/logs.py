@@ -13,7 +13,7 @@ from sshrun.session.session import Session
 
 
 def log(link: RetryingSession, job_id: str, lines: int | None) -> Steps[None]:
-    """The log of a job as it is now: all of it, or the last `lines`. Without an id, that of the job that is there."""
+    """The log of a job as it is now: all of it, or the last `lines`. Without an id, that of the current job."""
     yield from link.retry(_log(link.host, job_id, lines))
 
 

@@ -41,10 +41,10 @@ class Start(NamedTuple):
     launcher: Launcher = Launcher()
     stub: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
     uploads: Sequence[Item] = ()
-    downloads: Sequence[Pattern] = ()  # of what stands there before the job, nothing is a result of it
+    downloads: Sequence[Pattern] = ()  # what exists before the job is no result of it
     engine: str | None = None
     compress: bool | None = None
-    requires_python: Sourced[str] | None = None  # of the environment that is made there
+    requires_python: Sourced[str] | None = None  # of the environment that is made on the host
     discard: bool = False
     clean: bool = False  # the archive of an earlier run goes first
 

@@ -20,29 +20,29 @@ class Record:
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id
-        self.folder = jobs_folder() / job_id
-        self.log = self.folder / "log"
+        self.directory = jobs_directory() / job_id
+        self.log = self.directory / "log"
         self._descriptor: int | None = None
 
     def make(self) -> None:
-        with _writing(self.folder):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _writing(self.directory):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def begun(self) -> bool:
-        """Whether the host has said that it holds the job."""
-        return any((self.folder / name).exists() for name in MANIFEST_FILES)
+        """Whether the host has confirmed that it holds the job."""
+        return any((self.directory / name).exists() for name in MANIFEST_FILES)
 
     @property
     def log_size(self) -> int:
-        """Bytes of the log that are here."""
+        """Bytes of the local copy of the log."""
         try:
             return self.log.stat().st_size
         except FileNotFoundError:
             return 0
 
     def log_end(self, limit: int = 4096) -> bytes:
-        """The last bytes of the log that are here."""
+        """The last bytes of the local copy of the log."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(0, self.log_size - limit))
@@ -84,15 +84,15 @@ class Record:
 
     def write(self, name: str, text: str) -> None:
         """Writes a small file of the record whole."""
-        with _writing(self.folder / name):
+        with _writing(self.directory / name):
             self.make()
-            new = self.folder / f"{name}.{os.getpid()}"
+            new = self.directory / f"{name}.{os.getpid()}"
             new.write_text(text, encoding="utf-8", errors="surrogateescape")
-            new.replace(self.folder / name)
+            new.replace(self.directory / name)
 
     def read(self, name: str) -> str | None:
         try:
-            return (self.folder / name).read_text(encoding="utf-8", errors="surrogateescape")
+            return (self.directory / name).read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
             return None
 
@@ -114,7 +114,7 @@ class Record:
     @property
     def retrieved(self) -> bool:
         """Whether all that the job has left is here."""
-        return (self.folder / "retrieved").exists()
+        return (self.directory / "retrieved").exists()
 
     @property
     def code(self) -> int | None:
@@ -128,7 +128,7 @@ class Record:
     @property
     def started(self) -> bool:
         """Whether it was this client that started the job."""
-        return (self.folder / "started").exists()
+        return (self.directory / "started").exists()
 
     def mark_started(self, manifest: Manifest) -> None:
         self.write("started", "")
@@ -182,14 +182,14 @@ def _stamp(path: str) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def jobs_folder() -> Path:
+def jobs_directory() -> Path:
     return Path(dirs.records())
 
 
 def records() -> Iterator[Record]:
     """All records, the latest first."""
     try:
-        names = sorted(os.listdir(jobs_folder()), reverse=True)
+        names = sorted(os.listdir(jobs_directory()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:
@@ -198,8 +198,8 @@ def records() -> Iterator[Record]:
 
 def prepare() -> None:
     """Sees to it that records can be kept, as long as there is no job yet. Raises OutputFailed."""
-    with _writing(jobs_folder(), "what comes of a job is kept there: make it a folder of yours"):
-        jobs_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _writing(jobs_directory(), "what comes of a job is kept there: make it a directory of yours"):
+        jobs_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def prune(keep: int = KEEP) -> None:
@@ -208,7 +208,7 @@ def prune(keep: int = KEEP) -> None:
 
     for record in list(records())[keep:]:
         if record.retrieved or record.discarded is not None:
-            shutil.rmtree(record.folder, ignore_errors=True)
+            shutil.rmtree(record.directory, ignore_errors=True)
 
 
 @contextmanager

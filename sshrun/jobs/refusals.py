@@ -67,7 +67,7 @@ def _explained(refusal: Refusal, host: str, seen: JobReplies) -> SshrunError | N
                 "have /proc mounted in the chroot or container that the login leads to",
             )
         case "state":
-            return HostUnfit(f"{host}: {values}", "free some space there, or see whose folder it is")
+            return HostUnfit(f"{host}: {values}", "free some space there, or see whose directory it is")
         case "stop":
             return HostUnfit(
                 f"{host}: processes of the job could not be ended: {values}", "log in and see what they wait for"
@@ -76,7 +76,7 @@ def _explained(refusal: Refusal, host: str, seen: JobReplies) -> SshrunError | N
             return HostUnfit(f"{host}: the job's supervisor did not start: {values or 'without a word'}")
         case "truncated":
             return TransferFailed(
-                f"{host}: the log there has {values} bytes, fewer than the copy here",
+                f"{host}: its log has {values} bytes, fewer than the copy on this machine",
                 "somebody cut it; sshrun logs shows the copy",
             )
     return None

@@ -13,7 +13,7 @@ from sshrun.session.session import Session
 
 
 class JobReplies:
-    """What a host's replies tell on the way: its capabilities, and the job that is there."""
+    """What a host's replies say on the way: its capabilities, and its current job."""
 
     def __init__(self) -> None:
         self.capabilities: dict[str, str] = {}

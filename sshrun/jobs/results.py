@@ -38,8 +38,8 @@ def find_archive(link: RetryingSession, job: Job, name: str) -> Steps[Archive]:
 
 
 class Missing(NamedTuple):
-    """Downloads, named without a wildcard, that did not come: not there, or there as before the job, which is no
-    result of it.
+    """Downloads, named without a wildcard, that did not come: missing, or as they were before the job, which makes
+    them no results of it.
     """
 
     absent: Sequence[str] = ()

@@ -1,6 +1,6 @@
 # Results before goodbye: what the job made goes to the client, and only then do the shutdown commands run.
 
-# The job that is there, as far as the client needs to know before it does anything.
+# The current job, as far as the client needs to know before it does anything.
 serve_attach() {
   describe_owner
   reply "done"
@@ -105,13 +105,13 @@ serve_runner_logs() { # CACHE PATH...
   reply logs
 }
 
-# Something that was asked for is not there: the shutdown commands wait for one more look.
+# Something that was asked for is not there: the shutdown commands wait for another retrieval.
 serve_hold() { # ID
   flag "$state/jobs/$1/held" || refuse state "$state/jobs/$1 cannot be written"
   reply held "$1"
 }
 
-# Everything is safely there. The commands of the first release count; they run detached, like the job itself, and never
+# All results are downloaded. The commands of the first release count; they run detached, like the job itself, and never
 # on a machine that is another job's by now.
 serve_release() { # ID COMMAND...
   release_id=$1
@@ -136,7 +136,7 @@ serve_release() { # ID COMMAND...
     refuse_discarded "$release_id"
   fi
   flag "$release_directory/retrieved" || refuse state "$release_directory cannot be written"
-  # Said first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
+  # Replied first: what a shutdown command leaves of the connection is not ours to count on. In a subshell: where nobody
   # listens any more, SIGPIPE must not end us before they have begun. ksh93 makes no process of it, hence the trap.
   (trap '' PIPE && reply released "$release_id") 2>/dev/null
   [ -e "$release_directory/shutdown/commands" ] && holds_slot "$release_id" || return 0

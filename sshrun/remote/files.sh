@@ -160,7 +160,7 @@ serve_put() { # DIRECTORY BYTES FILTER: "gzip" or nothing
       cat >/dev/null
     }
   )
-  settle_unless "$put_error"
+  move_into_unless "$put_error"
   reply put
 }
 
@@ -181,29 +181,30 @@ put_unpack() { # FILTER
 
 # Everything in FROM moves to the same place in TO: a directory that is not there yet by a single rename, files into one
 # that is by few. A link in the way is replaced, never followed.
-settle() ( # FROM TO
+move_into() ( # FROM TO
   cd "$1" || exit
   find . ! -name . -prune ! -type d -exec sh -c 'mv -f -- "$@" "$0/"' "$2" {} + || exit
-  for settle_name in ./* ./.[!.]* ./..?*; do
-    [ -d "$settle_name" ] || continue
-    if [ -d "$2/$settle_name" ] && [ ! -h "$2/$settle_name" ]; then
-      settle_directory "$settle_name" "$2/$settle_name" || exit
+  for move_into_name in ./* ./.[!.]* ./..?*; do
+    [ -d "$move_into_name" ] || continue
+    if [ -d "$2/$move_into_name" ] && [ ! -h "$2/$move_into_name" ]; then
+      move_into_directory "$move_into_name" "$2/$move_into_name" || exit
     else
       # Into its parent, not to its name: where another client has just made that, mv would move this one into it.
-      rm -f -- "$2/$settle_name" && {
-        mv -- "$settle_name" "$2/" || { [ -d "$2/$settle_name" ] && settle_directory "$settle_name" "$2/$settle_name"; }
+      rm -f -- "$2/$move_into_name" && {
+        mv -- "$move_into_name" "$2/" ||
+          { [ -d "$2/$move_into_name" ] && move_into_directory "$move_into_name" "$2/$move_into_name"; }
       } || exit
     fi
   done
 )
 
-settle_directory() { # FROM TO
+move_into_directory() { # FROM TO
   if [ "$(file_system "$1")" = "$(file_system "$2")" ]; then
-    settle "$PWD/$1" "$2"
+    move_into "$PWD/$1" "$2"
   else
     # Another disk is mounted there: a rename cannot reach it, so the files are copied beside their places first.
     file_part "$2"
-    rm -rf -- "$file_part" && mv -- "$1" "$file_part" && settle "$file_part" "$2" && rm -rf -- "$file_part"
+    rm -rf -- "$file_part" && mv -- "$1" "$file_part" && move_into "$file_part" "$2" && rm -rf -- "$file_part"
   fi
 }
 
@@ -295,22 +296,22 @@ serve_scp_take() { # DIRECTORY FIRST NAME...: the file FIRST in the directory fo
   file_part "$file_path"
   scp_take_number=$2
   shift 2
-  settle_all take_all "$@"
+  move_into_all take_all "$@"
   reply moved
 }
 
 # What a function puts into $file_part gets its place in $file_path.
-settle_all() { # FUNCTION ARGUMENT...
+move_into_all() { # FUNCTION ARGUMENT...
   sweep_parts "$file_path"
-  settle_unless "$(first_error "$@" 4>&1)"
+  move_into_unless "$(first_error "$@" 4>&1)"
 }
 
-settle_unless() { # WHY_NOT: the first error of what came before, if there was one
-  settle_error=$1
-  [ -n "$settle_error" ] || is_late || settle_error=$(first_error settle "$file_part" "$file_path" 4>&1)
+move_into_unless() { # WHY_NOT: the first error of what came before, if there was one
+  move_into_error=$1
+  [ -n "$move_into_error" ] || is_late || move_into_error=$(first_error move_into "$file_part" "$file_path" 4>&1)
   rm -rf -- "$file_part"
   refuse_late
-  [ -z "$settle_error" ] || refuse_put "$settle_error"
+  [ -z "$move_into_error" ] || refuse_put "$move_into_error"
 }
 
 refuse_put() { # WHY
@@ -343,7 +344,7 @@ serve_directories() { # DIRECTORY NAME...: empty ones
   file_path "$1"
   file_part "$file_path"
   shift
-  settle_all make_all "$@"
+  move_into_all make_all "$@"
   reply directories
 }
 
@@ -353,7 +354,7 @@ serve_links() { # DIRECTORY NAME TARGET...
   file_path "$1"
   file_part "$file_path"
   shift
-  settle_all make_links "$@"
+  move_into_all make_links "$@"
   reply links
 }
 
@@ -365,7 +366,7 @@ make_links() { # NAME TARGET...
     # shellcheck disable=SC3013 # where "-ef" is not known, the link is made anew
     if [ ! -h "$make_path" ] || [ ! "$make_path" -ef "${make_path%/*}/$2" ]; then
       if [ -d "$make_path" ] && [ ! -h "$make_path" ] && ! rmdir -- "$make_path" 2>/dev/null; then
-        printf '%s\n' "$1 is a directory there and a link here: move it away"
+        printf '%s\n' "$1 is a directory on the host and a link on the client: move it away"
         return 1
       fi
       make_path=$file_part/./$1

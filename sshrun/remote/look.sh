@@ -7,7 +7,7 @@ serve_list_jobs() {
   reply "done"
 }
 
-# The job that is there, what its processes use, the last lines of its log.
+# The current job, what its processes use, the last lines of its log.
 serve_status() { # LINES
   describe_owner
   if [ -n "$owner" ] && [ -e "$state/jobs/$owner/log" ]; then
@@ -22,7 +22,7 @@ serve_status() { # LINES
 }
 
 # Raw bytes between "log ID" and "end SIZE", from where a follow would go on. An id may be given in part; without one it
-# is the job that is there.
+# is the current job.
 serve_log() { # ID LINES
   top_slot
   log_id=$owner

@@ -51,10 +51,10 @@ def program() -> bytes:
 
     It is ASCII, so that every shell counts its bytes as characters.
     """
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "remote")
+    directory = os.path.join(os.path.dirname(os.path.dirname(__file__)), "remote")
     lines = []
     for part in PARTS:
-        with open(os.path.join(folder, f"{part}.sh"), "rb") as file:
+        with open(os.path.join(directory, f"{part}.sh"), "rb") as file:
             for line in file.read().splitlines():
                 stripped = line.lstrip()
                 if stripped and not stripped.startswith(b"#"):

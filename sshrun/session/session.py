@@ -301,7 +301,7 @@ class Session:
 
     def _too_new(self, versions: str) -> HostUnfit:
         theirs, _, ours = visible(versions).rpartition(" ")
-        text = f"a newer version of sshrun keeps its jobs there (state {theirs}, this one reads {ours})"
+        text = f"a newer version of sshrun keeps its jobs on it (state {theirs}, this one reads {ours})"
         return HostUnfit(f"{self.host}: {text}", "pip install --upgrade sshrun")
 
     def _unfit(self, status: int) -> HostUnfit:

@@ -244,7 +244,7 @@ def test_a_log_that_is_shorter_there_than_here_is_refused(sshrun: Sshrun, host: 
     os.truncate(host.latest() / "log", 2)
     finished = sshrun("--resume")
     assert finished.status == 255
-    assert "fewer than the copy here" in finished.stderr
+    assert "fewer than the copy on this machine" in finished.stderr
     assert (home / ".sshrun" / "jobs" / host.ids()[-1] / "log").read_bytes() == b"a line\n"
     assert sshrun("stop").status == 0
 

@@ -24,7 +24,8 @@ from sshrun.session.session import Session
 BOUND = 20.0  # seconds after which something that should have happened counts as not happening
 # The program under "set -u", also the parts of it that run detached, which are made of the same text: a name that is
 # mistyped, or read before it is set, ends it. A job's own commands run without, since "set +u" is said before them.
-STRICT = BOOTSTRAP.replace('eval "$program"', 'program="set -u\n$program"; eval "$program"')
+# What a test adds to the program stands in MORE_PROGRAM.
+STRICT = BOOTSTRAP.replace('eval "$program"', 'program="set -u\n${MORE_PROGRAM-}\n$program"; eval "$program"')
 assert STRICT != BOOTSTRAP
 
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"

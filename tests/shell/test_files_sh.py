@@ -319,7 +319,7 @@ def test_what_stands_in_the_place_of_a_link_is_lost_only_where_it_is_nothing(
     assert contents(back / "latest") == {"mine": b"latest/mine" * 100} or (back / "latest" / "mine").exists()
     (work / "latest").unlink()
     grow(work, ["latest/theirs"])
-    with pytest.raises(TransferFailed, match="latest is a directory there and a link here"):
+    with pytest.raises(TransferFailed, match="latest is a directory on the host and a link on the client"):
         upload(session, here, ".")
     assert (work / "latest" / "theirs").exists()
 

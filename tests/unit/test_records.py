@@ -7,7 +7,7 @@ import pytest
 
 from sshrun.errors import OutputFailed
 from sshrun.job import Manifest
-from sshrun.jobs.records import Record, jobs_folder, prepare, prune, records
+from sshrun.jobs.records import Record, jobs_directory, prepare, prune, records
 
 
 def test_what_two_clients_write_to_one_log_is_there_once(home: Path) -> None:
@@ -26,7 +26,7 @@ def test_records_are_nobody_elses_to_read(home: Path) -> None:
     record.write_log(b"secret", 0)
     record.write_manifest(Manifest(model="m"))
     record.close()
-    assert record.folder.stat().st_mode & 0o777 == 0o700
+    assert record.directory.stat().st_mode & 0o777 == 0o700
     assert record.log.stat().st_mode & 0o777 == 0o600
 
 
@@ -80,4 +80,4 @@ def test_the_latest_comes_first_and_the_oldest_goes(home: Path) -> None:
             record.mark_retrieved(0)
     prune(2)
     assert [record.id for record in records()] == ["20260104", "20260103", "20260101"], "one is not retrieved yet"
-    assert sorted(os.listdir(jobs_folder())) == ["20260101", "20260103", "20260104"]
+    assert sorted(os.listdir(jobs_directory())) == ["20260101", "20260103", "20260104"]
