@@ -18,8 +18,7 @@ def attach(link: RetryingSession) -> Steps[Job]:
         seen = JobReplies()
         _ask_for_fates(session, link.host)
         session.request("attach")
-        for reply in session.replies("done"):
-            yield from seen.take(reply)
+        yield from seen.take_until(session, "done")
         if seen.job is not None and seen.job.is_started and not seen.job.is_discarded:
             return seen.job
         if seen.others:

@@ -128,8 +128,7 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
     else:
         session.request("probe", ".")
         with explaining(link.host, seen):
-            for reply in session.replies("done"):
-                yield from seen.take(reply)
+            yield from seen.take_until(session, "done")
             yield from upload(session, link.connection, plan.uploads, seen.capabilities, plan.engine, plan.compress)
     wheels_directory = yield from _send_wheels(session, link, plan)
     for name, values in {**plan.files, **plan.launcher.files(), **plan.environment.files(wheels_directory)}.items():
@@ -149,8 +148,7 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
     seen = JobReplies()
     session.request("python", plan.environment.python)
     with explaining(link.host, seen):
-        for reply in session.replies("python"):
-            yield from seen.take(reply)
+        reply = yield from seen.take_until(session, "python")
     version = reply.values.strip()
     if version and not fits(version, plan.requires_python.value):
         raise HostUnfit(
@@ -161,7 +159,7 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
 
 
 def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[str]:
-    """For a host without internet: what it lacks is collected on this machine and sent. Returns their directory on the host."""
+    """For a host without internet: this machine collects what it lacks, and sends it. Returns their directory on it."""
     wanted = plan.environment
     if not (wanted.wanted and wanted.wheels and wanted.requirements):
         return ""
@@ -169,8 +167,7 @@ def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[
     session.request("probe", ".")
     session.request("wheels", wanted.python, *wanted.requirements)
     with explaining(link.host, seen):
-        for reply in session.replies("wheels"):
-            yield from seen.take(reply)
+        reply = yield from seen.take_until(session, "wheels")
         if reply.values == "ready":
             return ""
         directory = os.fsdecode(decode(session.reply().values))

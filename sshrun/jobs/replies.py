@@ -38,6 +38,13 @@ class JobReplies:
                 record.mark_discarded(str(discarded))
                 yield WarningNotice(f"job {job_id}{f' ({title})' if title else ''} was {discarded}")
 
+    def take_until(self, session: Session, last: str) -> Steps[Reply]:
+        """Takes every reply up to the first one of that word, which it returns."""
+        reply = Reply(last, "")
+        for reply in session.replies(last):
+            yield from self.take(reply)
+        return reply
+
     def note(self, reply: Reply) -> None:
         if reply.word == "fact":
             name, _, value = reply.values.partition(" ")
@@ -55,8 +62,7 @@ class JobReplies:
 
 def read_job(session: Session, last: str) -> Steps[Job | None]:
     seen = JobReplies()
-    for reply in session.replies(last):
-        yield from seen.take(reply)
+    yield from seen.take_until(session, last)
     return seen.job
 
 
