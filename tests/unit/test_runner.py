@@ -70,7 +70,7 @@ def test_mltk_runs_a_spec_that_imports_it(tmp_path: Path, home: Path) -> None:
     assert found.logs == RunnerLogs(
         f"{home}/.mltk/models/my_model", "models/my_model", "cli_logs/train.log", "MLTK_CACHE_DIR", "~/.mltk"
     )
-    assert found.logs.there == "~/.mltk/models/my_model"
+    assert found.logs.remote == "~/.mltk/models/my_model"
     assert found.requirements == ("silabs-mltk", "typer==0.12.5", "click==8.1.7")
 
 
@@ -80,10 +80,10 @@ def test_test_mode_of_mltk_has_its_own_archive_and_logs(tmp_path: Path, home: Pa
     assert found.argv[:3] == ("mltk", "train", "my_model-test")
     assert found.archive == "my_model-test.mltk.zip"
     assert found.logs is not None
-    assert found.logs.here == f"{home}/.mltk/models/my_model-test"
+    assert found.logs.local == f"{home}/.mltk/models/my_model-test"
     literal = runner(tmp_path, MLTK + "m.log_dir = 'logs/x'", words)
     assert literal.logs is not None
-    assert (literal.logs.there, literal.logs.here) == ("./logs/x-test", f"{tmp_path}/logs/x-test")
+    assert (literal.logs.remote, literal.logs.local) == ("./logs/x-test", f"{tmp_path}/logs/x-test")
 
 
 def test_clean_is_handed_on_to_mltk_once(tmp_path: Path) -> None:
@@ -141,19 +141,19 @@ def test_the_cache_folder_of_mltk_is_followed_here(tmp_path: Path, home: Path, m
     monkeypatch.setenv("MLTK_CACHE_DIR", "~/cache")
     logs = runner(tmp_path, MLTK, "train my_model").logs
     assert logs is not None
-    assert (logs.there, logs.here) == ("~/.mltk/models/my_model", f"{home}/cache/models/my_model")
+    assert (logs.remote, logs.local) == ("~/.mltk/models/my_model", f"{home}/cache/models/my_model")
 
 
 def test_logs_of_a_stored_job_stay_in_their_place(tmp_path: Path, home: Path) -> None:
-    def here(folder: str) -> str | None:
-        data = {"folder": folder, "command_log": "cli_logs/train.log", "variable": "V", "cache": "~/.mltk"}
+    def local(directory: str) -> str | None:
+        data = {"directory": directory, "command_log": "cli_logs/train.log", "variable": "V", "cache": "~/.mltk"}
         logs = stored_logs(data, str(tmp_path))
-        return logs.here if logs else None
+        return logs.local if logs else None
 
-    assert here("models/x") == here("models/../x") == f"{home}/.mltk/models/x"
-    assert here("./logs/x") == f"{tmp_path}/logs/x"
-    assert here("/etc/x") == here("~/x") == here("./../x") == here("./a/../../x") == f"{tmp_path}/x"
-    assert here("models/..") is here("/") is here("./.") is here("~") is None
+    assert local("models/x") == local("models/../x") == f"{home}/.mltk/models/x"
+    assert local("./logs/x") == f"{tmp_path}/logs/x"
+    assert local("/etc/x") == local("~/x") == local("./../x") == local("./a/../../x") == f"{tmp_path}/x"
+    assert local("models/..") is local("/") is local("./.") is local("~") is None
     assert stored_logs({"there": "written by another version"}, str(tmp_path)) is None
 
 
