@@ -23,7 +23,7 @@ def sandbox(_arguments: Arguments, console: Console) -> int:
     already = sandboxes.running()
     if already is not None:
         raise UsageError(
-            f"a sandbox is running already, in {already.folder}",
+            f"a sandbox is running already, in {already.directory}",
             "type: sshrun --sandbox train my_model; Ctrl+C in its own terminal ends it",
         )
     with sandboxes.start() as server:

@@ -1,7 +1,7 @@
 """A throwaway SSH server of one's own on this machine: to try sshrun, to test a spec in CI, and for sshrun's own tests.
 
 It is a real sshd(8), run by whoever asks for it (root or not) on a free port of 127.0.0.1 with keys made for it. One
-folder holds everything: home/ (where sessions start, and their HOME), keys, known_hosts, log, and an ssh_config with
+directory holds everything: home/ (where sessions start, and their HOME), keys, known_hosts, log, and an ssh_config with
 the host `sandbox`. A small shell script, the keeper, ends it with its owner, however the owner ends.
 """
 
@@ -24,7 +24,7 @@ _KEEPER = Path(__file__).with_name("keeper.sh")
 _ENTER = Path(__file__).with_name("enter.sh")
 
 # sshd is in no ordinary user's PATH on Debian; Homebrew's last.
-_SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/sbin")
+_SERVER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/sbin")
 _SFTP_SERVERS = (
     "/usr/lib/openssh/sftp-server",
     "/usr/libexec/openssh/sftp-server",
@@ -49,12 +49,12 @@ class Sandbox:
 
     host = HOST
 
-    def __init__(self, folder: Path, port: int, listener: Child | None = None) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, port: int, listener: Child | None = None) -> None:
+        self.directory = directory
         self.port = port
-        self.home = folder / "home"
-        self.config = folder / "ssh_config"
-        self.log = folder / "log"
+        self.home = directory / "home"
+        self.config = directory / "ssh_config"
+        self.log = directory / "log"
         self._listener = listener
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class Sandbox:
         self.close()
 
     def logins(self) -> int:
-        """How often somebody has logged in. "Accepted key for" stands there twice for each."""
+        """How often somebody has logged in. The log has "Accepted key for" twice for each."""
         return self.log.read_bytes().count(b"Accepted publickey for")
 
     def alive(self) -> bool:
@@ -74,7 +74,7 @@ class Sandbox:
         return self._listener is not None and self._listener.poll() is None
 
     def close(self) -> None:
-        """Ends the server, its sessions and all processes of their jobs, and removes the folder.
+        """Ends the server, its sessions and all processes of their jobs, and removes the directory.
 
         A job that ignores SIGTERM has a second. A sandbox of somebody else, from `running`, goes on.
         """
@@ -85,8 +85,8 @@ class Sandbox:
         assert listener.stdout is not None
         _wait_for_end_of_file(listener.stdout)
         listener.close()
-        if self.folder.exists():  # somebody has killed the keeper
-            _end(self.folder, listener.pid)
+        if self.directory.exists():  # somebody has killed the keeper
+            _end(self.directory, listener.pid)
         listener.kill()
 
     def publish(self) -> None:
@@ -94,7 +94,7 @@ class Sandbox:
         entry = _entry()
         entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = entry.with_name(f"{entry.name}.{os.getpid()}")
-        new.symlink_to(self.folder)
+        new.symlink_to(self.directory)
         new.replace(entry)
 
 
@@ -103,22 +103,22 @@ class _PortTaken(Exception):
 
 
 def start(
-    folder: Path | None = None,
+    directory: Path | None = None,
     *,
     extra: Sequence[str] = (),
     shell: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Sandbox:
-    """A new sandbox, in `folder` (which must not be there yet) or in a temporary one.
+    """A new sandbox, in `directory` (which must not exist yet) or in a temporary one.
 
     `extra` are lines of sshd_config(5) that win over the sandbox's own, `shell` is what sessions have as login shell
     instead of the account's, `environment` adds to what they have or replaces it (PATH hides or adds tools).
-    Raises HostUnfit where there is no sshd or it does not start, UsageError for a folder that cannot be used.
+    Raises HostUnfit where there is no sshd or it does not start, UsageError for a directory that cannot be used.
     """
     sshd = _server_program()
     inherited = _environment(shell, environment)
     for _ in range(_ATTEMPTS):
-        made = _new_folder(folder)
+        made = _new_directory(directory)
         try:
             sandbox = _start(made, sshd, extra, inherited)
         except BaseException:
@@ -137,37 +137,37 @@ def start(
 
 
 def running() -> Sandbox | None:
-    """The sandbox that `sshrun sandbox` has in another terminal. What a dead one has left is removed."""
+    """The sandbox that `sshrun sandbox` has in another terminal. What remains of a dead one is removed."""
     entry = _entry()
     try:
-        folder = Path(os.readlink(entry))
+        directory = Path(os.readlink(entry))
     except OSError:
         return None
     try:
         # ENXIO unless the keeper has it open for reading: no process id to be mistaken about.
-        os.close(os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK))
-        return Sandbox(folder, int((folder / "port").read_text()))
+        os.close(os.open(directory / "alive", os.O_WRONLY | os.O_NONBLOCK))
+        return Sandbox(directory, int((directory / "port").read_text()))
     except (OSError, ValueError):
-        if (folder / "cookie").exists():
-            _end(folder)
+        if (directory / "cookie").exists():
+            _end(directory)
         entry.unlink(missing_ok=True)
         return None
 
 
-def _start(folder: Path, sshd: str, extra: Sequence[str], environment: Mapping[str, str]) -> Sandbox:
+def _start(directory: Path, sshd: str, extra: Sequence[str], environment: Mapping[str, str]) -> Sandbox:
     port = _free_port()
     cookie = os.urandom(16).hex()
-    home = folder / "home"
+    home = directory / "home"
     home.mkdir()
     ours = {"HOME": str(home), "SSHRUN_SANDBOX": cookie}
-    os.mkfifo(folder / "alive", 0o600)
-    _write(folder / "cookie", cookie + "\n")
-    _write(folder / "port", f"{port}\n")
-    _write(folder / "enter", _ENTER.read_text())
-    _write(folder / "sshd_config", _sshd_config(folder, port, extra, {**environment, **ours}))
-    _write(folder / "ssh_config", _ssh_config(folder, port))
-    keeper = ["/bin/sh", str(_KEEPER), "keep", str(folder), str(_entry()), str(port), sshd]
-    return Sandbox(folder, port, spawn(keeper, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, session=True))
+    os.mkfifo(directory / "alive", 0o600)
+    _write(directory / "cookie", cookie + "\n")
+    _write(directory / "port", f"{port}\n")
+    _write(directory / "enter", _ENTER.read_text())
+    _write(directory / "sshd_config", _sshd_config(directory, port, extra, {**environment, **ours}))
+    _write(directory / "ssh_config", _ssh_config(directory, port))
+    keeper = ["/bin/sh", str(_KEEPER), "keep", str(directory), str(_entry()), str(port), sshd]
+    return Sandbox(directory, port, spawn(keeper, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, session=True))
 
 
 def _wait_until_it_listens(sandbox: Sandbox) -> None:
@@ -181,15 +181,15 @@ def _wait_until_it_listens(sandbox: Sandbox) -> None:
         if "Cannot bind any address" in log:
             raise _PortTaken
         if not alive or time.monotonic() > deadline:
-            said = "; ".join(log.splitlines()[-3:]) or "it said nothing"
-            raise HostUnfit(f"the sandbox's sshd does not start: {said}")
+            reason = "; ".join(log.splitlines()[-3:]) or "its log is empty"
+            raise HostUnfit(f"the sandbox's sshd does not start: {reason}")
         time.sleep(0.002)
 
 
-def _remove(folder: Path) -> None:
+def _remove(directory: Path) -> None:
     import shutil
 
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _wait_for_end_of_file(descriptor: int) -> None:
@@ -201,24 +201,24 @@ def _wait_for_end_of_file(descriptor: int) -> None:
             return
 
 
-def _end(folder: Path, listener: int | None = None) -> None:
+def _end(directory: Path, listener: int | None = None) -> None:
     pid = [] if listener is None else [str(listener)]
-    spawn(["/bin/sh", str(_KEEPER), "end", str(folder), str(_entry()), *pid], stdout=DEVNULL, stderr=DEVNULL).wait()
+    spawn(["/bin/sh", str(_KEEPER), "end", str(directory), str(_entry()), *pid], stdout=DEVNULL, stderr=DEVNULL).wait()
 
 
-def _sshd_config(folder: Path, port: int, extra: Sequence[str], environment: Mapping[str, str]) -> str:
+def _sshd_config(directory: Path, port: int, extra: Sequence[str], environment: Mapping[str, str]) -> str:
     lines = [
         *extra,  # the first value wins
         f"ListenAddress 127.0.0.1:{port}",
-        f'HostKey "{folder}/host_key"',
-        f'AuthorizedKeysFile "{folder}/authorized_keys"',
+        f'HostKey "{directory}/host_key"',
+        f'AuthorizedKeysFile "{directory}/authorized_keys"',
         "PidFile none",
         "LogLevel VERBOSE",
         "PasswordAuthentication no",
         "KbdInteractiveAuthentication no",
-        # Only root can use PAM, and only there is it needed: without it sshd refuses a locked account.
+        # Only root can use PAM, and only root needs it: without it sshd refuses a locked account.
         f"UsePAM {'yes' if _account_is_locked() else 'no'}",
-        "StrictModes no",  # a temporary folder may lie anywhere
+        "StrictModes no",  # a temporary directory may lie anywhere
         "PermitRootLogin prohibit-password",
         "PermitTTY no",  # with a terminal sshd writes wtmp and lastlog
         "PermitUserRC no",
@@ -228,7 +228,7 @@ def _sshd_config(folder: Path, port: int, extra: Sequence[str], environment: Map
         "MaxStartups 200",
         "MaxSessions 100",
         # HOME alone is not enough: sshd starts the session in the account's own home.
-        f"ForceCommand exec /bin/sh '{folder}/enter'",
+        f"ForceCommand exec /bin/sh '{directory}/enter'",
         "SetEnv " + " ".join(f'"{name}={_quoted(value)}"' for name, value in environment.items()),
     ]
     if not any(line.lower().startswith("subsystem") for line in extra):
@@ -237,16 +237,16 @@ def _sshd_config(folder: Path, port: int, extra: Sequence[str], environment: Map
     return "\n".join(lines) + "\n"
 
 
-def _ssh_config(folder: Path, port: int) -> str:
+def _ssh_config(directory: Path, port: int) -> str:
     return f"""\
 Host {HOST}
     HostName 127.0.0.1
     Port {port}
     User {_account()}
-    IdentityFile "{folder}/user_key"
+    IdentityFile "{directory}/user_key"
     IdentitiesOnly yes
     IdentityAgent none
-    UserKnownHostsFile "{folder}/known_hosts"
+    UserKnownHostsFile "{directory}/known_hosts"
     GlobalKnownHostsFile none
     StrictHostKeyChecking yes
     UpdateHostKeys no
@@ -264,7 +264,7 @@ def _environment(shell: Path | None, given: Mapping[str, str] | None) -> dict[st
 
 def _quoted(value: str) -> str:
     if not value.isprintable():
-        raise UsageError(f"an environment variable of the sandbox holds a control character: {value!r}")
+        raise UsageError(f"an environment variable of the sandbox contains a control character: {value!r}")
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -272,7 +272,7 @@ def _server_program() -> str:
     """Where sshd is; it must be started by its whole path. Raises HostUnfit."""
     import shutil
 
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SERVER_FOLDERS))
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SERVER_DIRECTORIES))
     sshd = shutil.which("sshd", path=path)
     missing = "openssh-server" if sshd is None else "" if shutil.which("ssh-keygen") else "openssh-client"
     if sshd is None or missing:
@@ -306,35 +306,35 @@ def _account_is_locked() -> bool:
     return any(line.startswith(f"{_account()}:!") for line in shadow.splitlines())
 
 
-def _new_folder(wanted: Path | None) -> Path:
+def _new_directory(wanted: Path | None) -> Path:
     if wanted is None:
         import tempfile
 
-        folder = Path(tempfile.mkdtemp(prefix="sshrun-sandbox-", dir=_temporary())).resolve()
+        directory = Path(tempfile.mkdtemp(prefix="sshrun-sandbox-", dir=_temporary())).resolve()
     else:
-        folder = wanted.resolve()
+        directory = wanted.resolve()
         try:
-            folder.mkdir(mode=0o700)
+            directory.mkdir(mode=0o700)
         except OSError as error:
-            raise UsageError(f"the sandbox cannot make its folder {folder}: {error.strerror}") from error
-    if not str(folder).isprintable() or set("\"'\\%$!`") & set(str(folder)):
-        folder.rmdir()
+            raise UsageError(f"the sandbox cannot make its directory {directory}: {error.strerror}") from error
+    if not str(directory).isprintable() or set("\"'\\%$!`") & set(str(directory)):
+        directory.rmdir()
         raise UsageError(
-            f"the sandbox cannot use the folder {folder}: ssh's files have no way to write such a name",
+            f"the sandbox cannot use the directory {directory}: ssh's files have no way to write such a name",
             "type: TMPDIR=/tmp sshrun sandbox",
         )
-    return folder
+    return directory
 
 
 def _temporary() -> str:
-    """A temporary folder in which programs, such as those of a virtual environment, may run."""
+    """A temporary directory in which programs, such as those of a virtual environment, may run."""
     import tempfile
 
     forbidden = getattr(os, "ST_NOEXEC", 0)
     usual = tempfile.gettempdir()
-    for folder in (usual, "/var/tmp"):
-        if os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & forbidden:
-            return folder
+    for directory in (usual, "/var/tmp"):
+        if os.access(directory, os.W_OK) and not os.statvfs(directory).f_flag & forbidden:
+            return directory
     return usual
 
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Usage: keeper.sh keep FOLDER ENTRY PORT SSHD      starts the server of a sandbox; stdin is its owner's pipe
-#        keeper.sh end FOLDER ENTRY [LISTENER]      ends what a keeper that was killed has left
-# The owner may die without a word, even by SIGKILL: then the pipe ends, and with it the server, every session and
-# every process of their jobs, and the folder. FOLDER holds the cookie that all of them carry in their environment;
-# ENTRY is the link by which others find a sandbox, which is removed if it is ours.
+# Usage: keeper.sh keep DIRECTORY ENTRY PORT SSHD   starts the server of a sandbox; stdin is its owner's pipe
+#        keeper.sh end DIRECTORY ENTRY [LISTENER]   ends what outlived a keeper that was killed
+# The owner may die without notice, even by SIGKILL: then the pipe ends, and with it the server, every session and
+# every process of their jobs, and the directory. DIRECTORY holds the cookie that all of them carry in their
+# environment; ENTRY is the link by which others find a sandbox, which is removed if it is ours.
 
 main() {
-    mode=$1 folder=$2 entry=$3
+    mode=$1 directory=$2 entry=$3
     shift 3
     "$mode" "$@"
 }
@@ -14,15 +14,15 @@ main() {
 # This process becomes sshd: started with `&`, sshd and all that runs under it would ignore SIGINT and SIGQUIT.
 keep() {
     # Whoever can open it for writing without waiting knows that the watch is alive.
-    exec 3<&0 4<>"$folder/alive"
+    exec 3<&0 4<>"$directory/alive"
     watch "$$" <&3 3<&- &
-    exec </dev/null >/dev/null 2>>"$folder/log" 3<&- 4<&-
+    exec </dev/null >/dev/null 2>>"$directory/log" 3<&- 4<&-
     for key in host_key user_key; do
-        ssh-keygen -q -t ed25519 -N '' -C sshrun-sandbox -f "$folder/$key" || exit
+        ssh-keygen -q -t ed25519 -N '' -C sshrun-sandbox -f "$directory/$key" || exit
     done
-    cp "$folder/user_key.pub" "$folder/authorized_keys" &&
-        printf '[127.0.0.1]:%s %s\n' "$1" "$(cat "$folder/host_key.pub")" >"$folder/known_hosts" &&
-        exec "$2" -D -f "$folder/sshd_config" -E "$folder/log"
+    cp "$directory/user_key.pub" "$directory/authorized_keys" &&
+        printf '[127.0.0.1]:%s %s\n' "$1" "$(cat "$directory/host_key.pub")" >"$directory/known_hosts" &&
+        exec "$2" -D -f "$directory/sshd_config" -E "$directory/log"
 }
 
 watch() {
@@ -34,7 +34,7 @@ watch() {
 
 end() {
     listener=${1-}
-    cookie=$(cat "$folder/cookie") && [ -n "$cookie" ] || return
+    cookie=$(cat "$directory/cookie") && [ -n "$cookie" ] || return
     sessions=' ' groups=' '
     # Stopped and not ended, for as long as its sessions are to be known by their parent.
     signal STOP "$listener"
@@ -44,8 +44,8 @@ end() {
         rm -f "$entry"
     fi
     tries=0
-    until rm -rf "$folder" 2>/dev/null || [ "$tries" -ge 20 ]; do
-        chmod -R u+rwX "$folder" 2>/dev/null
+    until rm -rf "$directory" 2>/dev/null || [ "$tries" -ge 20 ]; do
+        chmod -R u+rwX "$directory" 2>/dev/null
         tries=$((tries + 1))
         pause
     done
@@ -61,8 +61,8 @@ end_members() {
         pause
         find_members
     done
-    # Who forks and ends at once seems to have gone when it is missed between two lives: three empty looks in a row are
-    # believed. That is no proof: a chain whose links live for a few milliseconds each can slip through all of them.
+    # Who forks and ends at once seems to have gone when it is missed between two lives: three empty listings in a row
+    # are believed. That is no proof: a chain whose links live for a few milliseconds each can slip through all of them.
     tries=0 empty=0
     while [ "$empty" -lt 3 ] && [ "$tries" -lt 50 ]; do
         tries=$((tries + 1)) empty=$((empty + 1))
@@ -115,7 +115,7 @@ processes() {
         for process in /proc/[0-9]*; do
             files="$files $process/stat $process/environ"
         done
-        # One program that reads both in one go: who lives for milliseconds is not there any more for a second one.
+        # One program that reads both in one go: who lives for milliseconds has gone by the second one.
         # proc(5): pid (name) state parent group session. Who is dead, or has a line end in its name, is 0.
         # shellcheck disable=SC2086
         LC_ALL=C sed -n -e 's/^\([0-9]*\) (.*) [^ZX] \([0-9]*\) \([0-9]*\) \([0-9]*\) .*/\1 \2 \3 \4/p; t' \
@@ -124,7 +124,7 @@ processes() {
         # The group stands for the session. The cookie is in no word of awk's, which ps would show.
         ps axeww -o pid= -o ppid= -o pgid= -o stat= -o command= | awk '
             NR == FNR { cookie = "SSHRUN_SANDBOX=" $1; next }
-            $4 !~ /^Z/ { print $1, $2, $3, $3; if (index($0, cookie)) print "carrier" }' "$folder/cookie" -
+            $4 !~ /^Z/ { print $1, $2, $3, $3; if (index($0, cookie)) print "carrier" }' "$directory/cookie" -
     fi
 }
 

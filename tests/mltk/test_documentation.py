@@ -99,7 +99,7 @@ def test_five_examples_of_the_documentation(
 
     monkeypatch.setenv("TRAIN_TEACHER", "0")
     host_option = f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1/workspace"
-    port, key = str(host.sandbox.port), str(host.sandbox.folder / "user_key")
+    port, key = str(host.sandbox.port), str(host.sandbox.directory / "user_key")
     with open(Path(os.environ["HOME"]) / "ssh_config", "a") as config:
         config.write(f"\nHost 127.0.0.1\n  UserKnownHostsFile {logs}.known\n  StrictHostKeyChecking accept-new\n")
     words = ["-h", host_option, "-p", port, "-i", key, "train", ON_OFF]  # Example 2

@@ -77,7 +77,7 @@ def test_beside_mltk_ssh_the_same_comes_home_and_sooner(
     their_models = desk(theirs_at, host.sandbox)
     (their_models / "waves.py").write_text(source)
     server = f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{host.sandbox.port}"
-    argv = ["ssh", "--host", server, "-i", str(host.sandbox.folder / "user_key"), "--force", "train", "waves-test"]
+    argv = ["ssh", "--host", server, "-i", str(host.sandbox.directory / "user_key"), "--force", "train", "waves-test"]
     for _ in range(5):  # it may miss what a command printed just before its end, and gives up then
         times = host.time_commands()
         began = time.monotonic()

@@ -91,7 +91,7 @@ def desk(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     public = (tmp_path / "results" / "id_utest.pub").read_text()
     assert public.startswith("ssh-ed25519 ")
     assert public.endswith(" utest\n")
-    with open(host.sandbox.folder / "authorized_keys", "a") as keys:
+    with open(host.sandbox.directory / "authorized_keys", "a") as keys:
         keys.write(public)
     (tmp_path / "home" / ".ssh" / "config").write_text(f"Host *\n{new_hosts(tmp_path)}")
     yield Desk(host, program, tmp_path)

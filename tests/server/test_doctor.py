@@ -157,7 +157,7 @@ def test_no_rsync_here(look: Look, sandbox: Sandbox, tmp_path: Path, monkeypatch
 
 
 def test_wrong_key_mode(look: Look, sandbox: Sandbox) -> None:
-    key = sandbox.folder / "user_key"
+    key = sandbox.directory / "user_key"
     key.chmod(0o640)
     found = look(sandbox)
     assert found.status == 255
@@ -168,7 +168,7 @@ def test_wrong_key_mode(look: Look, sandbox: Sandbox) -> None:
 
 
 def test_empty_agent(look: Look, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    change_config(sandbox, key_line(sandbox.folder / "user_key"), key_line(tmp_path / "id_ed25519"))
+    change_config(sandbox, key_line(sandbox.directory / "user_key"), key_line(tmp_path / "id_ed25519"))
     change_config(sandbox, "IdentityAgent none", "IdentitiesOnly no")
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
     with subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.DEVNULL) as agent:
@@ -186,8 +186,8 @@ def test_empty_agent(look: Look, sandbox: Sandbox, tmp_path: Path, monkeypatch: 
 
 def test_key_with_a_passphrase_and_no_agent(look: Look, sandbox: Sandbox, tmp_path: Path) -> None:
     key = make_key(tmp_path / "locked", passphrase="secret")
-    change_config(sandbox, key_line(sandbox.folder / "user_key"), key_line(key))
-    with (sandbox.folder / "authorized_keys").open("a") as accepted:
+    change_config(sandbox, key_line(sandbox.directory / "user_key"), key_line(key))
+    with (sandbox.directory / "authorized_keys").open("a") as accepted:
         accepted.write((tmp_path / "locked.pub").read_text())
     found = look(sandbox)
     assert found["keys"].verdict == "warning"
@@ -198,7 +198,7 @@ def test_key_with_a_passphrase_and_no_agent(look: Look, sandbox: Sandbox, tmp_pa
 
 def test_key_that_the_server_refuses(look: Look, sandbox: Sandbox, tmp_path: Path) -> None:
     other = make_key(tmp_path / "other")
-    change_config(sandbox, key_line(sandbox.folder / "user_key"), key_line(other))
+    change_config(sandbox, key_line(sandbox.directory / "user_key"), key_line(other))
     found = look(sandbox)
     assert found.status == 255
     assert (found["keys"].verdict, found["login"].verdict) == ("ok", "failure")
@@ -226,7 +226,7 @@ def test_ssh_config_that_ssh_cannot_read(look: Look, sandbox: Sandbox) -> None:
 
 def test_changed_host_key(look: Look, sandbox: Sandbox, tmp_path: Path) -> None:
     make_key(tmp_path / "another")
-    known = sandbox.folder / "known_hosts"
+    known = sandbox.directory / "known_hosts"
     known.write_text(f"[127.0.0.1]:{sandbox.port} {(tmp_path / 'another.pub').read_text()}")
     found = look(sandbox)
     assert found.status == 255
@@ -237,7 +237,7 @@ def test_changed_host_key(look: Look, sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_unknown_host_key(look: Look, sandbox: Sandbox) -> None:
-    (sandbox.folder / "known_hosts").write_text("")
+    (sandbox.directory / "known_hosts").write_text("")
     found = look(sandbox)
     assert found.status == 255
     assert "not known here" in found["host key"].text

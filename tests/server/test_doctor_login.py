@@ -45,13 +45,13 @@ def make_key(path: Path, passphrase: str = "") -> Path:
 
 
 def accept(sandbox: Sandbox, key: Path) -> None:
-    with (sandbox.folder / "authorized_keys").open("a") as accepted:
+    with (sandbox.directory / "authorized_keys").open("a") as accepted:
         accepted.write(key.with_name(f"{key.name}.pub").read_text())
 
 
 def name_key(sandbox: Sandbox, *keys: Path) -> None:
     """Makes these the keys of the config, in the place of the sandbox's own."""
-    own = f'    IdentityFile "{sandbox.folder}/user_key"\n'
+    own = f'    IdentityFile "{sandbox.directory}/user_key"\n'
     text = sandbox.config.read_text()
     assert own in text
     sandbox.config.write_text(text.replace(own, "".join(f'    IdentityFile "{key}"\n' for key in keys)))
@@ -113,7 +113,7 @@ def test_a_public_half_whose_key_is_nowhere_is_a_warning_where_another_key_logs_
 ) -> None:
     key = make_key(tmp_path / "key")
     key.unlink()
-    name_key(sandbox, tmp_path / "key.pub", sandbox.folder / "user_key")
+    name_key(sandbox, tmp_path / "key.pub", sandbox.directory / "user_key")
     found = look(sandbox.config, sandbox.host)
     assert (found.status, found["keys"].verdict) == (0, "warning")
     assert "private half" in found["keys"].text
@@ -125,14 +125,14 @@ def test_a_key_that_others_can_read_is_a_warning_where_another_key_logs_in(
 ) -> None:
     key = make_key(tmp_path / "key")
     key.chmod(0o644)
-    name_key(sandbox, key, sandbox.folder / "user_key")
+    name_key(sandbox, key, sandbox.directory / "user_key")
     found = look(sandbox.config, sandbox.host)
     assert (found.status, found["keys"].verdict) == (0, "warning")
     assert found["keys"].fix == f"chmod 600 {key}"
 
 
 def test_a_key_whose_name_holds_tokens_is_not_missing(look: Look, sandbox: Sandbox, tmp_path: Path) -> None:
-    shutil.copy(sandbox.folder / "user_key", tmp_path / f"key-{sandbox.host}-127.0.0.1-{sandbox.port}")
+    shutil.copy(sandbox.directory / "user_key", tmp_path / f"key-{sandbox.host}-127.0.0.1-{sandbox.port}")
     name_key(sandbox, tmp_path / "key-%n-%h-%p", tmp_path / "another-%C-%k")
     found = look(sandbox.config, sandbox.host)
     assert (found.status, found["keys"].verdict) == (0, "ok")
@@ -197,7 +197,7 @@ def test_a_password_is_asked_for_as_in_a_run_and_the_fix_makes_it_needless(
     # The port and the account are those of the command line: the fix must carry them.
     config.write_text(
         f"Host near\n  HostName 127.0.0.1\n  IdentityFile {key}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
-        f"  UserKnownHostsFile {server.folder}/known_hosts\n  HostKeyAlias [127.0.0.1]:{server.port}\n"
+        f"  UserKnownHostsFile {server.directory}/known_hosts\n  HostKeyAlias [127.0.0.1]:{server.port}\n"
     )
     address = f"{joe.name}@near:{server.port}"
     found = look(config, address)

@@ -43,7 +43,7 @@ def test_a_port_that_is_closed(sshrun: Sshrun) -> None:
 
 
 def test_a_key_that_is_rejected(sshrun: Sshrun, sandbox: Sandbox) -> None:
-    (sandbox.folder / "authorized_keys").write_text("")
+    (sandbox.directory / "authorized_keys").write_text("")
     one_line(sshrun("--", "true"), 255, "Permission denied", "-i FILE", "ssh -F")
     assert sandbox.logins() == 0
 
@@ -58,7 +58,7 @@ def test_a_key_that_is_not_there(sshrun: Sshrun, tmp_path: Path) -> None:
 
 
 def test_a_host_key_that_is_not_known(sshrun: Sshrun, sandbox: Sandbox) -> None:
-    known = sandbox.folder / "known_hosts"
+    known = sandbox.directory / "known_hosts"
     known.write_text("")
     one_line(sshrun("--", "true"), 255, "host key", "ssh ")
     assert known.read_text() == ""

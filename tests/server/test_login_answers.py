@@ -49,7 +49,7 @@ def sandbox(
 
 def authorize(sandbox: Sandbox, pat: Account) -> None:
     keys = pat.home / "authorized_keys"
-    keys.write_text((sandbox.folder / "user_key.pub").read_text())
+    keys.write_text((sandbox.directory / "user_key.pub").read_text())
     pat.own(keys)
 
 
@@ -231,7 +231,7 @@ def test_a_key_that_still_opens_is_used_without_a_question(
 def test_a_passphrase_is_asked_again_after_a_loss(relay: Relay, sshrun: Sshrun, sandbox: Sandbox, pat: Account) -> None:
     authorize(sandbox, pat)
     sandbox.config.write_text(sandbox.config.read_text() + "    PreferredAuthentications publickey\n")
-    key = sandbox.folder / "user_key"
+    key = sandbox.directory / "user_key"
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", WORD, "-f", key], check=True)
     with LoginTerminal(sshrun.folder, *sshrun.options, *job(pat)) as terminal:
         for _ in range(2):

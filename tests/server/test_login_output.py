@@ -108,7 +108,7 @@ def test_how_long_an_answer_may_take(sandbox: Sandbox, proxy: str, seconds: str)
 
 
 def limit(sandbox: Sandbox, name: str, more: str) -> str:
-    config = sandbox.folder / "config"
+    config = sandbox.directory / "config"
     config.write_text(sandbox.config.read_text() + more)
     connection = Connection(Login(Target(name), config_path=Sourced(str(config), Origin("option"))))
     try:
@@ -142,7 +142,7 @@ def test_an_agent_that_hangs_is_named(
     sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.config.write_text(sandbox.config.read_text().replace("IdentityAgent none", ""))
-    with silent_agent(sandbox.folder / "agent") as agent:
+    with silent_agent(sandbox.directory / "agent") as agent:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
         running = sshrun.start("--", "true")
         running.wait_until(lambda run: f"waiting for the ssh agent at {agent}" in run.stderr)
@@ -153,7 +153,7 @@ def test_a_slow_proxy_is_no_agent_that_hangs(
     sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.config.write_text(sandbox.config.read_text().replace("IdentityAgent none", ""))
-    agent = sandbox.folder / "agent"
+    agent = sandbox.directory / "agent"
     go_through(sandbox, tmp_path, "sleep 3; $connect")
 
     def answer() -> None:
@@ -177,13 +177,13 @@ def test_a_slow_proxy_is_no_agent_that_hangs(
 
 @pytest.mark.parametrize("where", ["known_hosts", "RevokedHostKeys"])
 def test_a_revoked_host_key_is_called_so(sshrun: Sshrun, sandbox: Sandbox, where: str) -> None:
-    key = (sandbox.folder / "host_key.pub").read_text()
+    key = (sandbox.directory / "host_key.pub").read_text()
     if where == "known_hosts":
-        known = sandbox.folder / "known_hosts"
+        known = sandbox.directory / "known_hosts"
         known.write_text(f"@revoked * {key}{known.read_text()}")
     else:
-        (sandbox.folder / "revoked").write_text(key)
-        sandbox.config.write_text(sandbox.config.read_text() + f"    RevokedHostKeys {sandbox.folder}/revoked\n")
+        (sandbox.directory / "revoked").write_text(key)
+        sandbox.config.write_text(sandbox.config.read_text() + f"    RevokedHostKeys {sandbox.directory}/revoked\n")
     finished = sshrun("--", "true")
     assert finished.status == 255
     (line,) = finished.stderr.splitlines()

@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 def locked_key(sandbox: Sandbox) -> None:
     """From now on the key that the config names needs a passphrase."""
-    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "word", "-f", sandbox.folder / "user_key"], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "word", "-f", sandbox.directory / "user_key"], check=True)
 
 
 def passphrase(sandbox: Sandbox, _folder: Path) -> bytes:
@@ -38,18 +38,18 @@ def passphrase(sandbox: Sandbox, _folder: Path) -> bytes:
 def passphrase_of_a_jump(sandbox: Sandbox, folder: Path) -> bytes:
     """The ssh that asks is a child of ours."""
     inner = folder / "inner_key"
-    shutil.copy(sandbox.folder / "user_key", inner)
+    shutil.copy(sandbox.directory / "user_key", inner)
     inner.chmod(0o600)
     locked_key(sandbox)
     host, _, rest = sandbox.config.read_text().partition("\n")
     jump = rest.replace(f'IdentityFile "{inner}"', "")
-    own = rest.replace(str(sandbox.folder / "user_key"), str(inner))
+    own = rest.replace(str(sandbox.directory / "user_key"), str(inner))
     sandbox.config.write_text(f"{host}\n    ProxyJump jump\n{own}\nHost jump\n{jump}")
     return PASSPHRASE
 
 
 def unknown_host_key(sandbox: Sandbox, _folder: Path) -> bytes:
-    (sandbox.folder / "known_hosts").write_text("")
+    (sandbox.directory / "known_hosts").write_text("")
     config = sandbox.config.read_text()
     sandbox.config.write_text(config.replace("StrictHostKeyChecking yes", "StrictHostKeyChecking ask"))
     return UNKNOWN
@@ -57,7 +57,7 @@ def unknown_host_key(sandbox: Sandbox, _folder: Path) -> bytes:
 
 def ssh_of(sandbox: Sandbox, home: Path) -> list[str]:
     """The programs that work on a login of ours to the sandbox."""
-    ours = (str(home / ".sshrun" / "control"), str(sandbox.folder / "user_key"))
+    ours = (str(home / ".sshrun" / "control"), str(sandbox.directory / "user_key"))
     return [words for words in commands().values() if any(mark in words for mark in ours) and "sshrun -" not in words]
 
 

@@ -60,7 +60,7 @@ def test_a_lost_connection_is_made_again(sshrun: Sshrun, relay: Relay, tmp_path:
 
 
 def test_a_key_that_nobody_takes_is_one_line(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
-    (sandbox.folder / "authorized_keys").write_text("")
+    (sandbox.directory / "authorized_keys").write_text("")
     ended = sshrun("--", "true")
     assert ended.status == 255
     assert "Permission denied" in ended.stderr

@@ -238,7 +238,7 @@ def test_an_unreachable_host_is_tried_every_second(relay: Relay, sshrun: Sshrun,
 def test_a_key_that_is_refused_is_never_tried_again(relay: Relay, sshrun: Sshrun, sandbox: Sandbox) -> None:
     running = sshrun.start("--", "sh", "-c", f"echo up; {UNTIL % 'go'}; exit 3")
     prints(b"up\n", running)
-    keys = sandbox.folder / "authorized_keys"
+    keys = sandbox.directory / "authorized_keys"
     keys.rename(keys.with_name("kept"))
     before = connections(sandbox)
     relay.cut()
@@ -256,8 +256,8 @@ def test_a_key_that_is_refused_is_never_tried_again(relay: Relay, sshrun: Sshrun
 def test_a_host_key_that_has_changed_is_never_accepted(relay: Relay, sshrun: Sshrun, sandbox: Sandbox) -> None:
     running = sshrun.start("--", "sh", "-c", "echo up; sleep 600")
     prints(b"up\n", running)
-    known = sandbox.folder / "known_hosts"
-    other = (sandbox.folder / "user_key.pub").read_text().split()[:2]
+    known = sandbox.directory / "known_hosts"
+    other = (sandbox.directory / "user_key.pub").read_text().split()[:2]
     known.write_text(" ".join([known.read_text().split()[0], *other]) + "\n")
     before = connections(sandbox)
     relay.cut()

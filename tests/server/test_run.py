@@ -215,7 +215,7 @@ def test_a_retrieval_that_fails_leaves_the_job_to_be_resumed(sshrun: Sshrun, san
 def test_a_shutdown_command_that_ends_the_connection_is_a_success(
     sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    (listener,) = (pid for pid, words in commands().items() if f"{sandbox.folder}/sshd_config" in words)
+    (listener,) = (pid for pid, words in commands().items() if f"{sandbox.directory}/sshd_config" in words)
     write_spec(tmp_path, "exit 6", shutdown_cmds=[f"kill -9 $(pgrep -P {listener}); touch goodbye"])
     finished = sshrun("train", "my_model")
     assert finished.status == 6

@@ -37,7 +37,7 @@ import sys
 from sshrun import sandbox
 owned = sandbox.start()
 owned.publish()
-print(owned.folder, owned.port, flush=True)
+print(owned.directory, owned.port, flush=True)
 sys.stdin.read()
 """
 
@@ -81,7 +81,7 @@ def processes(command: str) -> list[int]:
 
 def start_jobs(sandbox: Sandbox) -> str:
     """Starts them, and returns the cookie when all are there."""
-    cookie = (sandbox.folder / "cookie").read_text().strip()
+    cookie = (sandbox.directory / "cookie").read_text().strip()
     ssh(sandbox, JOBS)
     assert become(lambda: {"1111", "4444", "5555"} <= {line.split()[-1] for line in carriers(cookie) if line.strip()})
     assert become(lambda: bool(processes(HIDDEN)))
@@ -92,7 +92,7 @@ def left_of(sandbox: Sandbox, cookie: str) -> list[object]:
     """What is still there of it: nothing, when all is well."""
     with socket.socket() as client:
         port = [sandbox.port] if client.connect_ex(("127.0.0.1", sandbox.port)) == 0 else []
-    folder = [sandbox.folder] if sandbox.folder.exists() else []
+    folder = [sandbox.directory] if sandbox.directory.exists() else []
     return [*port, *folder, *carriers(cookie), *processes(HIDDEN)]
 
 
@@ -145,12 +145,12 @@ def test_a_job_can_be_interrupted(sandbox: Sandbox) -> None:
 
 
 def test_nobody_else_can_read_its_keys(sandbox: Sandbox) -> None:
-    assert sandbox.folder.stat().st_mode & 0o777 == 0o700
-    assert (sandbox.folder / "user_key").stat().st_mode & 0o777 == 0o600
+    assert sandbox.directory.stat().st_mode & 0o777 == 0o700
+    assert (sandbox.directory / "user_key").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_host_key_is_checked(sandbox: Sandbox) -> None:
-    (sandbox.folder / "known_hosts").write_text("")
+    (sandbox.directory / "known_hosts").write_text("")
     with pytest.raises(subprocess.CalledProcessError) as failure:
         ssh(sandbox, ":")
     assert "Host key verification failed" in failure.value.stderr
@@ -188,7 +188,7 @@ def test_it_ends_with_its_owner(how: signal.Signals, home: Path) -> None:
 def test_close_does_the_work_of_a_keeper_that_was_killed() -> None:
     sandbox = sandboxes.start()
     cookie = start_jobs(sandbox)
-    for keeper in processes(f"keep {sandbox.folder}"):
+    for keeper in processes(f"keep {sandbox.directory}"):
         os.kill(keeper, signal.SIGKILL)
     sandbox.close()
     assert left_of(sandbox, cookie) == []
@@ -197,7 +197,7 @@ def test_close_does_the_work_of_a_keeper_that_was_killed() -> None:
 def test_a_folder_that_a_job_made_read_only_is_removed_too() -> None:
     with sandboxes.start() as sandbox:
         ssh(sandbox, "mkdir -p a/b && : >a/b/c && chmod 500 a/b a")
-    assert not sandbox.folder.exists()
+    assert not sandbox.directory.exists()
 
 
 def test_what_a_link_in_the_folder_points_to_is_not_removed(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "a%h", "a$b", "a\nb"])
 def test_a_folder_that_ssh_has_no_way_to_write_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot use the folder"):
+    with pytest.raises(UsageError, match="cannot use the directory"):
         sandboxes.start(tmp_path / name)
     assert not (tmp_path / name).exists()
 
@@ -262,7 +262,7 @@ def test_only_a_published_one_that_lives_is_found(home: Path) -> None:
         sandbox.publish()
         found = sandboxes.running()
         assert found is not None
-        assert (found.folder, found.port) == (sandbox.folder, sandbox.port)
+        assert (found.directory, found.port) == (sandbox.directory, sandbox.port)
         found.close()  # it is not ours to end
         assert ssh(found, "echo alive") == "alive\n"
     assert sandboxes.running() is None
@@ -272,10 +272,10 @@ def test_only_a_published_one_that_lives_is_found(home: Path) -> None:
 def test_what_a_dead_one_has_left_is_removed(sandbox: Sandbox, home: Path) -> None:
     sandbox.publish()
     cookie = start_jobs(sandbox)
-    for keeper in processes(f"keep {sandbox.folder}"):
+    for keeper in processes(f"keep {sandbox.directory}"):
         os.kill(keeper, signal.SIGKILL)
     assert become(lambda: sandboxes.running() is None)
-    assert not sandbox.folder.exists()
+    assert not sandbox.directory.exists()
     assert become(lambda: not carriers(cookie))
     assert list(home.glob(".sshrun/*")) == []
 
@@ -299,7 +299,7 @@ def test_the_entry_of_a_newer_one_survives_the_end_of_an_older_one(home: Path) -
             newer.publish()
         found = sandboxes.running()
         assert found is not None
-        assert found.folder == newer.folder
+        assert found.directory == newer.directory
 
 
 def first_words(lines: str) -> Sequence[str]:
@@ -325,7 +325,7 @@ def test_a_second_one_is_refused_and_the_first_goes_on(plain_sshrun: Sshrun) -> 
         first.publish()
         second = plain_sshrun("sandbox")
         assert second.status == 2
-        assert str(first.folder) in second.stderr
+        assert str(first.directory) in second.stderr
         assert ssh(first, "echo alive") == "alive\n"
 
 
@@ -334,7 +334,7 @@ def test_a_server_that_ends_by_itself_is_an_error(plain_sshrun: Sshrun) -> None:
     program.wait_until(lambda run: run.stdout.count(b"\n") == 2)
     found = sandboxes.running()
     assert found is not None
-    for server in processes(f"-f {found.folder}/sshd_config"):
+    for server in processes(f"-f {found.directory}/sshd_config"):
         os.kill(server, signal.SIGKILL)
     assert program.wait().status == 255
-    assert not found.folder.exists()
+    assert not found.directory.exists()

@@ -166,7 +166,7 @@ def test_nothing_is_written_beside_a_question_of_ssh(
         key = tmp_path / "locked"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f", key], check=True)
         (sandbox.home / ".ssh").mkdir(exist_ok=True)
-        with (sandbox.folder / "authorized_keys").open("a") as file:
+        with (sandbox.directory / "authorized_keys").open("a") as file:
             file.write((tmp_path / "locked.pub").read_text())
         prompt, answer, options = f"Enter passphrase for key '{key}': ", "open sesame\n", ["-i", key]
     screen = Screen(tmp_path, *sshrun.options, *options, "--", "echo", "hello")

@@ -28,8 +28,8 @@ class Server:
     def __init__(self, name: str, sandbox: Sandbox, authorized: Path, fingerprints: dict[str, str]) -> None:
         self.name = name
         self.port = sandbox.port
-        self.folder = sandbox.folder
-        self.host_key = (sandbox.folder / "host_key.pub").read_text().strip()
+        self.folder = sandbox.directory
+        self.host_key = (sandbox.directory / "host_key.pub").read_text().strip()
         self.log = sandbox.log
         self.authorized = authorized
         self._fingerprints = fingerprints

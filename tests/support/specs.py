@@ -42,7 +42,7 @@ class HostSide:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.home = sandbox.home
-        self._cookie = f"SSHRUN_SANDBOX={(sandbox.folder / 'cookie').read_text().strip()}"
+        self._cookie = f"SSHRUN_SANDBOX={(sandbox.directory / 'cookie').read_text().strip()}"
         self.jobs = sandbox.home / ".sshrun" / "hosts" / os.uname().nodename / "jobs"
 
     def ids(self) -> list[str]:
