@@ -84,7 +84,7 @@ def test_nothing_said_is_port_22_and_the_account_here(desk: Desk, tmp_path: Path
     # would run in the real home of whoever runs the tests.
     near = desk.world.near
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
-    sshd = f"{server_program()} -i -f {near.directory}/sshd_config -E {near.log}"
+    sshd = f"{server_program()} -i -f {near.folder}/sshd_config -E {near.log}"
     speak = f"sh -c 'echo %p >{tmp_path}/port; exec {sshd}'"
     desk.ssh_config(f"Host alias\n  HostKeyAlias [127.0.0.1]:{near.port}\n  ProxyCommand {speak}\n")
     desk.user_file()
