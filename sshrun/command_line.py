@@ -134,7 +134,7 @@ VERBS = (
     Verb("jobs", "the last jobs, on this machine and on the host", scopes=(HOST, ANY)),
     Verb(
         "doctor", "what the host has, and what it lacks", scopes=(HOST, ANY), words="[HOST]", completes="hosts",
-        details="The exit status is 0 if a job could start now, 75 if another job is there, otherwise 255.",
+        details="The exit status is 0 if a job could start now, 75 if the host has another job, otherwise 255.",
     ),
     Verb(
         "sandbox", "a throwaway SSH server on this machine, to try things", scopes=(ANY,),

@@ -1,4 +1,4 @@
-"""The only printer: the job's output and data go to stdout, all that sshrun says goes to stderr."""
+"""The only printer: the job's output and data go to stdout, sshrun's own messages go to stderr."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Console:
         self._amid_line = False  # of the log, where our own lines would go on with it
         self._bar: Any = None
         self._moving_since: float | None = None
-        self._progress_said = 0.0
+        self._progress_shown = 0.0
 
-    def say(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """A line that -q leaves out."""
         if not self.quiet:
             self._line(text)
@@ -69,8 +69,8 @@ class Console:
     def warn(self, text: str) -> None:
         self._line(f"warning: {text}")
 
-    def hear(self, text: str) -> None:
-        """A line of somebody else's, to be read even with -q: it may say what is to be done."""
+    def relay(self, text: str) -> None:
+        """A line of somebody else's, shown even with -q: it may ask for something to be done."""
         self._put(f"{visible(text)}\n")
 
     def _try_again(self, text: str) -> None:
@@ -78,7 +78,7 @@ class Console:
             # ssh writes its question by itself, so that this may stand before it or behind it: on one line with it.
             _write(2, f"({visible(text)}) ".encode("utf-8", "surrogateescape"))
         else:
-            self.hear(text)
+            self.relay(text)
 
     def fail(self, error: SshrunError) -> None:
         first, *others = error.message.splitlines() or [""]
@@ -123,26 +123,26 @@ class Console:
             if not self.quiet:
                 self._waiting.begin(event)
         elif isinstance(event, Notice):
-            self.say(event.text.rstrip("\n"))
+            self.notice(event.text.rstrip("\n"))
         elif isinstance(event, WarningNotice):
             self.warn(event.text)
         elif isinstance(event, LoginMessage):
-            self.hear(event.text)
+            self.relay(event.text)
         elif isinstance(event, PasswordRefused):
             self._try_again(event.text)
         elif isinstance(event, TransferProgress):
             self._progress(event)
         elif isinstance(event, Started):
-            self.say(f"job {event.id} is on {event.host}")
+            self.notice(f"job {event.id} is on {event.host}")
         elif isinstance(event, JobChanged):
             self.detail(f"job {event.job.id}: {event.job.state} {event.job.phase}".rstrip())
         elif isinstance(event, Results):
-            self.say(f"downloaded {event.text}")
+            self.notice(f"downloaded {event.text}")
 
     def play(self, steps: Generator[Event, None, Result]) -> Result:
         """Carries steps through and shows what happens; returns what they return.
 
-        Interrupted is raised into the steps also where it comes while an event is shown: they know what to tell.
+        Interrupted is raised into the steps also where it comes while an event is shown: they know what to report.
         """
         interrupted: Interrupted | None = None
         try:
@@ -183,12 +183,12 @@ class Console:
             self.detail(_moved_text(event))
             return
         if self._moving_since is None:
-            self._moving_since = self._progress_said = now
+            self._moving_since = self._progress_shown = now
         if self.quiet:
             return
         if not os.isatty(2):
-            if now - self._progress_said >= PROGRESS_PAUSE:
-                self._progress_said = now
+            if now - self._progress_shown >= PROGRESS_PAUSE:
+                self._progress_shown = now
                 self._line(_moved_text(event))
         elif self._bar is not None or now - self._moving_since >= BAR_PAUSE:
             self._draw(event)
@@ -259,7 +259,7 @@ class JsonConsole(Console):
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._log_end = 0
 
-    def say(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         self._write_event(Notice("", text))
 
     def detail(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
     SshrunError ........................ 70   (never raised itself)
     ├── UsageError ..................... 2    wrong words on the command line
-    ├── ProgramMissing ................. 2    a program that is needed here is not there
+    ├── ProgramMissing ................. 2    a program that this machine needs is missing
     ├── SettingsError .................. 2    wrong words in files, all of them at once
     ├── JobNotFound ................... 2    nothing to resume, follow, stop or retrieve
     ├── HostBusy ..................... 75   another job holds the host (EX_TEMPFAIL of sysexits.h)
@@ -48,7 +48,7 @@ class ProgramMissing(SshrunError, FileNotFoundError):
 
     def __init__(self, program: str) -> None:
         package = "the OpenSSH client" if program.startswith(("ssh", "scp")) else "it"
-        super().__init__(f"{program} is not installed here, or not on PATH", f"install {package}")
+        super().__init__(f"{program} is not installed on this machine, or not on PATH", f"install {package}")
 
 
 class SettingsError(SshrunError):
@@ -111,7 +111,7 @@ class HostUnfit(RemoteError):
 
 
 class DirectoryGone(HostUnfit):
-    """The working directory of a job was removed, and what the job left in it."""
+    """The working directory of a job was removed, and with it what the job wrote."""
 
 
 class TransferFailed(RemoteError):
@@ -122,6 +122,6 @@ class OutputFailed(RemoteError):
     """What the job prints cannot be shown or written (a full disk, a directory of somebody else's); it goes on."""
 
     def __init__(
-        self, place: str, error: OSError, hint: str = "make room here; a job that runs goes on: sshrun --resume"
+        self, place: str, error: OSError, hint: str = "free some space; a job that runs goes on: sshrun --resume"
     ) -> None:
         super().__init__(f"{place}: {error.strerror}", hint)

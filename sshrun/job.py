@@ -28,7 +28,7 @@ class State(StrEnum):
 
     @property
     def is_started(self) -> bool:
-        """The host has begun the job: what was sent for it is there."""
+        """The host has begun the job, and has what was sent for it."""
         return self not in (State.CLAIMED, State.VOID)
 
 
@@ -77,7 +77,7 @@ class Manifest(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """The client that started the job, and the path there, as scp writes it: `joe@laptop:/home/joe/my_model.py`."""
+        """The client that started the job, and the path on it, as scp writes it: `joe@laptop:/home/joe/my_model.py`."""
         login = "@".join(filter(None, (self.user, self.client)))
         return ":".join(filter(None, (login, self.path or self.spec)))
 
@@ -98,7 +98,7 @@ class Manifest(NamedTuple):
     def names(self, job: Manifest, *, started_here: bool) -> bool:
         """Whether COMMAND MODEL, of which this is the manifest, mean the job of that one.
 
-        A path says nothing on another machine: there it is the client that has to be the same as well. `started_here`
+        A path means nothing on another machine: then the client has to be the same as well. `started_here`
         is for one whose name has changed since. What an older version has not recorded is not compared.
         """
         if (job.command, job.model) != (self.command, self.model):
@@ -143,7 +143,7 @@ class Job(NamedTuple):
             commands = self.manifest.startup_cmds
             text = f" (`{_cut(commands[int(number) - 1], COMMAND_LIMIT)}`)" if 0 < int(number) <= len(commands) else ""
             return f"startup command {number}{text} failed with {_code_words(self.code)}"
-        where = f"phase {self.phase}" if self.phase else "a start file of the login shell there: try sshrun doctor"
+        where = f"phase {self.phase}" if self.phase else "a start file of the login shell: try sshrun doctor"
         return f"the job ended before its command began ({code_text(self.code)}), in {where}"
 
     @property
@@ -174,7 +174,7 @@ class Job(NamedTuple):
 
     @property
     def is_retrieved(self) -> bool:
-        """A client has told the host that all results are downloaded."""
+        """A client has reported to the host that all results are downloaded."""
         return "retrieved" in self.flags
 
     @property

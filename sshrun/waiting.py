@@ -1,4 +1,4 @@
-"""Says what is waited for, once nothing has been shown for a while."""
+"""Shows what is waited for, once nothing has been shown for a while."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sshrun.units import age_text
 ERASE = b"\r\x1b[K"  # back to the first column, and the line is empty: ECMA-48, EL
 COLUMNS = 80
 
-# Seconds without a word after which it is said what is waited for: on a terminal; and elsewhere, where nobody looks at
-# it now, what is lengthy by its nature, and all else.
-SILENCE = 1.0
-SILENCE_ELSEWHERE = 3.0
-SLOWNESS_ELSEWHERE = 10.0
+# Seconds without output after which it is shown what is waited for: on a terminal; and elsewhere, where nobody is
+# watching, what is lengthy by its nature, and all else.
+DELAY_ON_TERMINAL = 1.0
+DELAY_IF_LENGTHY = 3.0
+DELAY = 10.0
 
 
 class Waiting:
-    """What is waited for: in a line that is replaced, or else each phase once, by `tell`.
+    """What is waited for: in a line that is replaced, or else each phase once, by `report`.
 
-    Nothing is said between `hold` and `go_on`.
+    Nothing is shown between `hold` and `go_on`.
     """
 
-    def __init__(self, tell: Callable[[Phase], None], live: LiveLine | None) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[Phase], None], live: LiveLine | None) -> None:
+        self._report = report
         self._live = live
         self._on_terminal = os.isatty(2)
-        self._pulse = Pulse(self._beat)
+        self._ticker = Ticker(self._tick)
         self.phase = Phase("")
         self._logging_in = False
-        self._said = False
+        self._reported = False
         self._began = self._shown = time.monotonic()
 
     def begin(self, event: Phase | LoggingIn) -> None:
@@ -45,10 +45,10 @@ class Waiting:
         phase = event.phase if isinstance(event, LoggingIn) else event
         if (phase.name, phase.text) != (self.phase.name, self.phase.text):
             self._began = time.monotonic()
-            self._said = False
+            self._reported = False
         self.phase = phase
         if self._logging_in and self._on_terminal and not questions_are_noticed():
-            self._tell_once()  # before ssh can ask: later nobody can know whether a question stands there
+            self._report_once()  # before ssh can ask: later nobody can know whether ssh is asking
         elif self._live is not None and self._live.drawn:
             self._draw(self._live)
 
@@ -59,14 +59,14 @@ class Waiting:
         self.make_room()
 
     def hold(self) -> None:
-        self._pulse.stop()
+        self._ticker.stop()
 
     def go_on(self) -> None:
         if self.phase.text:
-            self._pulse.start(self._shown + self._silence() - time.monotonic())
+            self._ticker.start(self._shown + self._delay() - time.monotonic())
 
     def make_room(self) -> None:
-        """For what is there to stay."""
+        """For lines that stay."""
         if self._live is not None:
             self._live.erase()
 
@@ -74,24 +74,24 @@ class Waiting:
         """Something else was shown just now."""
         self._shown = time.monotonic()
 
-    def _silence(self) -> float:
+    def _delay(self) -> float:
         if self._on_terminal:
-            return SILENCE
-        return SILENCE_ELSEWHERE if self.phase.lengthy else SLOWNESS_ELSEWHERE
+            return DELAY_ON_TERMINAL
+        return DELAY_IF_LENGTHY if self.phase.lengthy else DELAY
 
-    def _beat(self) -> None:
+    def _tick(self) -> None:
         if self._live is not None and not self._logging_in:
             self._draw(self._live)
         elif not (self._logging_in and self._on_terminal and is_asking(2)):
-            self._tell_once()
+            self._report_once()
 
-    def _tell_once(self) -> None:
-        if not self._said:
-            self._said = True
-            self._tell(self.phase)
+    def _report_once(self) -> None:
+        if not self._reported:
+            self._reported = True
+            self._report(self.phase)
 
     def _draw(self, live: LiveLine) -> None:
-        # With ssh at the terminal nothing may stand there that is to be removed: the cursor may be anywhere by then.
+        # With ssh at the terminal nothing may be on it that is to be removed: the cursor may be anywhere by then.
         if self._logging_in or not self.phase.text:
             live.erase()
             return
@@ -102,7 +102,7 @@ class Waiting:
 
 
 class LiveLine:
-    """One line on a terminal that is replaced and removed. Nothing else may be written there before `erase`."""
+    """One line on a terminal that is replaced and removed. Nothing else may be written to it before `erase`."""
 
     def __init__(self, terminal: int, write: Callable[[bytes], None]) -> None:
         self._terminal = terminal
@@ -133,34 +133,34 @@ class LiveLine:
             return True  # it is not the terminal that controls us, so no shell's either
 
 
-class Pulse:
-    """Calls `beat` after a while, and then every second, until it is stopped.
+class Ticker:
+    """Calls `tick` after a while, and then every second, until it is stopped.
 
     By a timer's signal and not by a thread: it comes in the main thread, between two steps of the program, also while
     that waits in a system call, which Python then resumes (PEP 475). So nothing has to be locked, and no program that
     is started inherits a timer (setitimer(2)).
     """
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
         self._going = False
 
     def start(self, seconds: float) -> None:
-        """The first beat comes after so many seconds."""
+        """The first tick comes after so many seconds."""
         if not self._going:
             signal.signal(signal.SIGALRM, self._handle)
         self._going = True
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), 1.0)
 
     def stop(self) -> None:
-        """No beat comes after this, not even one that is due."""
+        """No tick comes after this, not even one that is due."""
         if self._going:
             self._going = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._going:
-            self._beat()
+            self._tick()
 
 
 def columns_of(terminal: int) -> int:
@@ -171,5 +171,5 @@ def columns_of(terminal: int) -> int:
 
 
 def can_erase() -> bool:
-    """Whether the terminal can erase a line, as all can but those that say so."""
+    """Whether the terminal can erase a line, as all can but those that TERM calls dumb."""
     return os.environ.get("TERM", "dumb") != "dumb"

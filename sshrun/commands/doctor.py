@@ -1,4 +1,4 @@
-"""`sshrun doctor [HOST]`: could a job run there? One line for each thing that it takes, with the fix to type."""
+"""`sshrun doctor [HOST]`: could a job run on the host? One line a check, with the fix to type."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def doctor(arguments: Arguments, console: Console) -> int:
             if finding.verdict == "failure":
                 failures.append(finding)
     if not failures:
-        console.say(f"a job could run on {host}")
+        console.notice(f"a job could run on {host}")
         return 0
     names = ", ".join(dict.fromkeys(finding.check for finding in failures))
-    console.say(f"no job could start on {host} now: {names}")
+    console.notice(f"no job could start on {host} now: {names}")
     return HostBusy.exit_status if all(finding.busy for finding in failures) else RemoteError.exit_status

@@ -1,4 +1,4 @@
-"""`sshrun logs`: a job's log, from the host, or the copy that is here."""
+"""`sshrun logs`: a job's log, from the host, or its local copy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def logs(arguments: Arguments, console: Console) -> int:
         copy = _copy(wanted, host)
         if copy is None:
             raise
-        console.warn(f"{error.message}; this is the copy here, of job {copy.id}")
+        console.warn(f"{error.message}; this is the local copy, of job {copy.id}")
         _show(copy, lines, console)
     return 0
 
@@ -67,7 +67,7 @@ def _start_of_last(lines: int, file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     if lines == 0:
         return size
-    end = size - 1  # a newline there begins no line
+    end = size - 1  # a newline at the very end begins no line
     while end > 0:
         start = max(0, end - BLOCK)
         file.seek(start)

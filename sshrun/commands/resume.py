@@ -1,4 +1,4 @@
-"""`sshrun --resume` without a model: the job that is there, whichever it is."""
+"""`sshrun --resume` without a model: the job that the host has, whichever it is."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def run(arguments: Arguments, console: Console) -> int:
     """Returns the job's own exit code. Raises what SshrunError stands for."""
-    # A sandbox of this run's own ends with it, and a job in it too: there would be nothing to come back to.
+    # A sandbox of this run's own ends with it, and a job in it too: nothing could be resumed.
     a_host = own_sandbox if arguments.wait and not arguments.resume else running_sandbox
     with a_host(arguments) as sandbox:
-        console.show(Phase("reading", "reading the settings, and which files go along"))
+        console.show(Phase("reading", "reading the settings, and which files to upload"))
         task = prepare(arguments, sandbox)
         for warning in task.warnings:
             console.warn(warning)
@@ -42,7 +42,7 @@ def run(arguments: Arguments, console: Console) -> int:
             if arguments.wait:
                 return console.play(host.run(task, interrupts, discard=arguments.force, clean=arguments.clean))
             console.play(host.start(task, discard=arguments.force, clean=arguments.clean))
-            console.say("sshrun --resume attaches to it, sshrun status looks at it")
+            console.notice("sshrun --resume attaches to it, sshrun status shows it")
             return 0
         finally:
             link.close()

@@ -31,7 +31,9 @@ def sandbox(_arguments: Arguments, console: Console) -> int:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_LEAVE, signal.SIGCHLD})
         try:
             server.publish()
-            console.say(f"A host of your own, until Ctrl+C: {server.home} on port {server.port}. In another terminal:")
+            console.notice(
+                f"A host of your own, until Ctrl+C: {server.home} on port {server.port}. In another terminal:"
+            )
             console.data("sshrun --sandbox train my_model")
             console.data(f"ssh -F {server.config} {server.host}")
             console.record(

@@ -34,7 +34,7 @@ def ssh_keygen(arguments: Arguments, console: Console) -> int:
     for existing in (path, f"{path}.pub"):
         if os.path.lexists(existing):
             raise UsageError(
-                f"{existing} is there already", "choose another NAME, or another directory with -o DIRECTORY"
+                f"{existing} exists already", "choose another NAME, or another directory with -o DIRECTORY"
             )
     try:
         os.makedirs(wanted.directory, mode=0o700, exist_ok=True)
@@ -43,10 +43,10 @@ def ssh_keygen(arguments: Arguments, console: Console) -> int:
     _make(wanted, path)
     with open(f"{path}.pub", encoding="utf-8") as file:
         public = file.read().strip()
-    console.say(f"made {path} and {path}.pub; the host must know the public half, this line:")
+    console.notice(f"made {path} and {path}.pub; the host must know the public half, this line:")
     console.data(public)
-    console.say(f"send it there: ssh-copy-id -i {_shell_word(path + '.pub')} USER@HOST")
-    console.say(f"then log in:   sshrun -h USER@HOST -i {_shell_word(path)} train MODEL")
+    console.notice(f"send it with:  ssh-copy-id -i {_shell_word(path + '.pub')} USER@HOST")
+    console.notice(f"then log in:   sshrun -h USER@HOST -i {_shell_word(path)} train MODEL")
     console.record({"event": "key", "private": path, "public": public})
     return 0
 
@@ -62,7 +62,7 @@ def _make(wanted: _Wanted, path: str) -> None:
         child = spawn([*argv, "-N", ""], stdin=DEVNULL, stdout=DEVNULL)
     status = child.wait()
     if status != 0 or not os.path.isfile(path):
-        raise UsageError(f"ssh-keygen ended with {status} and made no {path}", "what it said stands above")
+        raise UsageError(f"ssh-keygen ended with {status} and made no {path}", "its own message stands above")
 
 
 def _wanted(arguments: Arguments) -> _Wanted:
@@ -73,7 +73,7 @@ def _wanted(arguments: Arguments) -> _Wanted:
         raise UsageError(f"{name!r} is no name for a key", "for example: sshrun ssh-keygen gpu1")
     kind = (arguments.key_type or "ed25519").lower()
     if kind not in ("ed25519", "rsa"):
-        raise UsageError(f"-t {kind}: there is no such type here", "types are ed25519 and rsa")
+        raise UsageError(f"-t {kind}: unknown type of key", "types are ed25519 and rsa")
     directory = os.path.abspath(os.path.expanduser(arguments.key_directory or "~/.ssh"))
     return _Wanted(name, kind, _bits(arguments.key_bits, kind), directory, arguments.passphrase)
 

@@ -1,4 +1,4 @@
-"""`sshrun stop`: ends every process of the job that is there."""
+"""`sshrun stop`: ends every process of the job that the host has."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def stop(arguments: Arguments, console: Console) -> int:
 
         job = console.play(Host(link).stop())
         ended = code_text(job.code) if job.code is not None else job.state
-        console.say(f"job {job.id} is over ({ended}); sshrun retrieve downloads what it has left")
+        console.notice(f"job {job.id} is over ({ended}); sshrun retrieve downloads its results")
         console.record({"event": "stopped", "id": job.id, "state": job.state, "code": job.code})
     return 0

@@ -1,6 +1,6 @@
 """Answers the scripts of the shells: what may come next on a command line that is being typed. Connects to nothing.
 
-The first line of an answer says what the shell is to offer by itself: `none`, `files [SUFFIX ...]`, `directories`, or
+The first line of an answer names what the shell is to offer by itself: `none`, `files [SUFFIX ...]`, `directories`, or
 `program N`, where N words stand before another program's command line. Each further line is a candidate for the whole
 word, a tab and what it means. They are not filtered: each shell has its own idea of what matches.
 """
@@ -28,7 +28,7 @@ def answer(words: Sequence[str]) -> str:
     for word in before:
         try:
             sorter.take(word)
-        except UsageError:  # what is wrong will be told when the line is run
+        except UsageError:  # what is wrong is reported when the line is run
             pass
     shell, candidates = _next(sorter, before, current)
     lines = (f"{word}\t{text}" for word, text in candidates if word.isprintable() and text.isprintable())
@@ -115,7 +115,7 @@ def _config_path() -> str | None:
 
 
 def _models() -> list[str]:
-    """Any Python script here can be a model's specification; a trained model is named by its file."""
+    """Any Python script of the directory can be a model's specification; a trained model is named by its file."""
     names = sorted(os.listdir("."))
     trained = tuple(f".{suffix}" for suffix in MODEL_SUFFIXES if suffix != "py")
     specs = [name.removesuffix(".py") for name in names if name.endswith(".py") and not name.startswith(("_", "."))]
@@ -126,5 +126,5 @@ def _jobs() -> Iterator[Candidate]:
     from sshrun.jobs.records import records
 
     for record in records():
-        facts = record.manifest()
-        yield record.id, ": ".join(filter(None, (facts.host, facts.title)))
+        manifest = record.manifest()
+        yield record.id, ": ".join(filter(None, (manifest.host, manifest.title)))

@@ -26,7 +26,7 @@ def login_error(name: str, log: str, by_hand: str) -> RemoteError:
         where = next((f" by {line.rpartition(' ')[2]}" for line in lines if "revoked by file" in line), "")
         return Refused(f"{name}: its host key is revoked{where}", f"do not log in before you know why: {by_hand} -v")
     if "Host key verification failed" in log or "host key is known" in log:
-        return Refused(f"{name}: its host key is not known here", f"log in once and compare it: {by_hand}")
+        return Refused(f"{name}: its host key is unknown", f"log in once and compare it: {by_hand}")
     for words in ("Permission denied", "Too many authentication failures"):
         for line in reversed(reasons):
             if words in line:

@@ -65,7 +65,7 @@ class Connection:
         theirs = self._their_socket()
         self.shared = theirs is not None and is_socket(theirs)
         self.socket = theirs if self.shared and theirs is not None else self._files.socket
-        # Why no login can be shared here, where that is so: then each session logs in by itself.
+        # Why no login can be shared on this machine, where that is so: then each session logs in by itself.
         self.alone = ""
 
     def _their_socket(self) -> str | None:
@@ -148,7 +148,7 @@ class Connection:
                 raise
             raise AnswerNeeded(
                 f"logging in to {self.host} again needs {answer}",
-                f"ssh says: {refused.message}; on a terminal, or where SSH_ASKPASS is set: sshrun --resume",
+                f"ssh: {refused.message}; on a terminal, or where SSH_ASKPASS is set: sshrun --resume",
             ) from refused
 
     def _login_unasked(self, timeout: int) -> Iterator[Event]:
@@ -296,7 +296,7 @@ class Connection:
     def _cancel_login(self, master: Child) -> None:
         """Ends a login that is under way.
 
-        A program that asks for a password has turned the terminal's echo off, and turns it on again when told to end,
+        A program that asks for a password has turned the terminal's echo off, and turns it on again when it is to end,
         but not when killed. That may be ssh, or a program that it has started (the ssh of a ProxyJump), which a key
         that has ended ssh already has reached as well.
         """

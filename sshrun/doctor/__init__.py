@@ -37,7 +37,7 @@ def examine(settings: Settings) -> Iterator[Finding | LoggingIn | Phase]:
         return
     try:
         yield local.config(connection, effective, origins)
-        yield from local.home()
+        yield from local.home_directory()
         yield from local.keys(effective, connection.target)
         yield from login(connection, effective)
         if connection.usable:

@@ -25,7 +25,7 @@ def programs() -> Iterator[Finding]:
     try:
         version = capture(["ssh", "-V"]).output.decode("utf-8", "replace").strip()
     except FileNotFoundError:
-        yield failure("ssh", "ssh is not installed here", "apt-get install openssh-client")
+        yield failure("ssh", "ssh is not installed on this machine", "apt-get install openssh-client")
         return
     found = re.search(r"OpenSSH_(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) >= OLDEST:
@@ -35,9 +35,8 @@ def programs() -> Iterator[Finding]:
     try:
         capture(["rsync", "--version"])
     except FileNotFoundError:
-        yield warning(
-            "rsync", "rsync is not installed here: files that changed are sent whole", "apt-get install rsync"
-        )
+        text = "rsync is not installed on this machine: files that changed are sent whole"
+        yield warning("rsync", text, "apt-get install rsync")
 
 
 def config(connection: Connection, effective: Mapping[str, list[str]], origins: Resolved) -> Finding:
@@ -58,11 +57,11 @@ def proxy(effective: Mapping[str, list[str]]) -> str:
     return ""
 
 
-def home() -> Iterator[Finding]:
+def home_directory() -> Iterator[Finding]:
     """ssh goes by the passwd file, all else by $HOME: they differ in containers, with sudo -E and in services."""
     used, other = ssh_expanded("~/.ssh"), os.path.expanduser("~/.ssh")
     if os.path.isdir(other) and os.path.realpath(other) != os.path.realpath(used):
-        text = f"ssh reads {used}, whatever $HOME says; in {other} it looks for what an Include names, and no more"
+        text = f"ssh reads {used}, whatever $HOME is; from {other} it takes what an Include names, and no more"
         yield warning("config", text, f"copy it to {used}, or name it: config_path, key_filename, -i")
 
 

@@ -107,7 +107,7 @@ def _reached(effective: Mapping[str, list[str]], log: str, failed: RemoteError |
     if isinstance(failed, Refused) and "host key" in failed.message:
         yield failure("host key", f"{failed.message}, {key}", failed.hint)
         return
-    yield ok("host key", f"{key}, known here" if "is known and matches" in log else key)
+    yield ok("host key", f"{key}, known" if "is known and matches" in log else key)
     if failed is not None:
         yield failure("login", failed.message, failed.hint)
 

@@ -54,19 +54,19 @@ def host(connection: Connection, settings: Settings) -> Iterator[Finding]:
         yield _no_shell(connection, error)
         session.kill()
         return
-    facts = seen.capabilities
-    yield _shell(facts, session)
-    yield from _tools(facts, settings)
-    yield from _directories(facts, directories)
+    capabilities = seen.capabilities
+    yield _shell(capabilities, session)
+    yield from _tools(capabilities, settings)
+    yield from _directories(capabilities, directories)
     canary = os.urandom(4).hex()
     # In the session that is already open, as a run does it: the server may allow no second one.
-    problem = _start_canary(session, canary) if "profile" in facts else _no_login_shell()
+    problem = _start_canary(session, canary) if "profile" in capabilities else _no_login_shell()
     yield _sessions(connection)
     session.close()
     yield _sftp(connection)
-    yield problem or _survival(connection, canary, facts)
-    yield _gpus(facts)
-    yield _clock(facts, asked, answered)
+    yield problem or _survival(connection, canary, capabilities)
+    yield _gpus(capabilities)
+    yield _clock(capabilities, asked, answered)
     yield _job(connection.host, seen)
 
 
@@ -79,14 +79,14 @@ def _no_shell(connection: Connection, error: RemoteError) -> Finding:
     return failure("shell", error.message, f"what does it wait for? {connection.by_hand}")
 
 
-def _shell(facts: Mapping[str, str], session: Session) -> Finding:
-    tools = facts.get("tools", "").split()
-    shell = f"{facts.get('shell', '')} on {facts.get('system', '')}"
+def _shell(capabilities: Mapping[str, str], session: Session) -> Finding:
+    tools = capabilities.get("tools", "").split()
+    shell = f"{capabilities.get('shell', '')} on {capabilities.get('system', '')}"
     noise = session.noise.decode("utf-8", "replace").strip()
     if noise:
         first = noise.splitlines()[0]
         text = f"{shell} prints before it runs a command: {first!r}. sshrun skips that; scp and sftp cannot"
-        name = os.path.basename(facts.get("shell", ""))
+        name = os.path.basename(capabilities.get("shell", ""))
         return warning("shell", text, f"on the host, first line of {GUARDS.get(name, GUARDS['sh'])}")
     if "bash" not in tools:
         text = f"{shell} without bash: startup and shutdown commands run in sh"
@@ -100,8 +100,8 @@ def _no_login_shell() -> Finding:
     return failure("profile", text, fix)
 
 
-def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
-    tools = facts.get("tools", "").split()
+def _tools(capabilities: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
+    tools = capabilities.get("tools", "").split()
     yield ok("tools", " ".join(tools))
     if "rsync" not in tools and "tar" in tools:
         text = "no rsync on the host: large files that changed are sent whole, by tar"
@@ -109,9 +109,9 @@ def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     elif "tar" not in tools or "xargs" not in tools:
         text = "no tar and xargs on the host: files are sent one by one, by " + ("rsync" if "rsync" in tools else "scp")
         yield warning("tar", text, "on the host: apt-get install tar findutils")
-    python = facts.get("python", "")
-    if "uv" in facts:
-        yield ok("python", ", ".join(filter(None, (facts["uv"], python))))
+    python = capabilities.get("python", "")
+    if "uv" in capabilities:
+        yield ok("python", ", ".join(filter(None, (capabilities["uv"], python))))
     elif not settings.create_venv.value:
         yield ok("python", f"{python or 'none'}, and create_venv is off")
     elif not python and settings.python:
@@ -120,17 +120,17 @@ def _tools(facts: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     elif not python:
         text = "no python3 and no uv on the host: no virtual environment can be made"
         yield warning("python", text, NO_VENV)
-    elif "venv" not in facts:
+    elif "venv" not in capabilities:
         text = f"{python} without its venv module: no virtual environment can be made"
         yield warning("python", text, NO_VENV)
     else:
         yield ok("python", python)
-    if "conda" in facts:
+    if "conda" in capabilities:
         text = "only a shell at a terminal gets to conda's block in ~/.bashrc: no job finds it"
-        yield warning("conda", text, f"first of startup_cmds: {facts['conda']}")
+        yield warning("conda", text, f"first of startup_cmds: {capabilities['conda']}")
 
 
-def _directories(facts: Mapping[str, str], lines: Sequence[str]) -> Iterator[Finding]:
+def _directories(capabilities: Mapping[str, str], lines: Sequence[str]) -> Iterator[Finding]:
     """`lines` are each NAME STATE FREE PATH."""
     names = {"home": "home", "work": "directory", "temporary": "temporary"}
     good = set()
@@ -149,7 +149,8 @@ def _directories(facts: Mapping[str, str], lines: Sequence[str]) -> Iterator[Fin
             case "closed" if name == "work":
                 yield failure(check, f"{path}: nothing can be written", "name another: --host HOST/PATH")
             case "closed" if name == "home":
-                text = f"{path}: nothing can be written; jobs keep their state in {facts.get('state', 'no place')}"
+                elsewhere = capabilities.get("state", "no place")
+                text = f"{path}: nothing can be written; jobs keep their state in {elsewhere}"
                 yield warning(check, text, "see who owns it, and whether it is mounted read-only")
             case "closed":
                 yield warning(check, f"{path}: nothing can be written", OTHER_TMPDIR)
@@ -231,7 +232,7 @@ def _start_canary(session: Session, canary: str) -> Finding | None:
     return None
 
 
-def _survival(connection: Connection, canary: str, facts: Mapping[str, str]) -> Finding:
+def _survival(connection: Connection, canary: str, capabilities: Mapping[str, str]) -> Finding:
     """Whether a job outlives the connection: for logind that is the whole login, not only the session."""
     shared = connection.shared
     try:
@@ -249,16 +250,16 @@ def _survival(connection: Connection, canary: str, facts: Mapping[str, str]) -> 
         # The user's own connection has stayed open: where logind counts logins, that may have kept the job alive.
         text = "a job goes on without its connection" + (", while yours was open" if shared else "")
         return ok("detaching", text)
-    if "true" in facts.get("kills", ""):
+    if "true" in capabilities.get("kills", ""):
         text = "logind ends all jobs at logout (KillUserProcesses=yes), and the account does not linger"
-        user = facts.get("user", "").partition(" ")[2] or "USER"
+        user = capabilities.get("user", "").partition(" ")[2] or "USER"
         return failure("detaching", text, f"on the host, as root: loginctl enable-linger {user}")
     text = "something on the host ends a job when its connection ends"
     return failure("detaching", text, "ask who looks after the machine for a way to run long jobs")
 
 
-def _gpus(facts: Mapping[str, str]) -> Finding:
-    found = facts.get("gpu", "").strip("; ")
+def _gpus(capabilities: Mapping[str, str]) -> Finding:
+    found = capabilities.get("gpu", "").strip("; ")
     if not found:
         return ok("gpus", "none seen (no nvidia-smi)")
     if "MiB" not in found:
@@ -266,11 +267,11 @@ def _gpus(facts: Mapping[str, str]) -> Finding:
     return ok("gpus", "; ".join(part.strip() for part in found.split(";")))
 
 
-def _clock(facts: Mapping[str, str], asked: float, answered: float) -> Finding:
+def _clock(capabilities: Mapping[str, str], asked: float, answered: float) -> Finding:
     try:
-        remote = float(facts.get("clock", ""))
+        remote = float(capabilities.get("clock", ""))
     except ValueError:
-        printed = facts.get("clock", "")
+        printed = capabilities.get("clock", "")
         return warning("clock", f"`date +%s` on the host prints {printed!r}", "see which date is first in PATH")
     # It was read somewhere between the two, and whole seconds are cut off.
     off = remote - answered if remote > answered else min(0.0, remote + 1 - asked)

@@ -78,4 +78,4 @@ def _write(archive: Archive, path: str, host: str) -> None:
                     view = view[os.write(descriptor, view) :]
             staging.move_into_place(name, item)
     except OSError as error:
-        raise TransferFailed(f"{directory}: {error.strerror}", "free some space, or see who may write there") from error
+        raise TransferFailed(f"{directory}: {error.strerror}", "free some space, or see who may write to it") from error

@@ -82,7 +82,7 @@ def download(
                 yield from _download_group(session, engines, root, part, progress)
         except OSError as error:
             raise TransferFailed(
-                f"{visible(root)}: {error.strerror}", "free some space, or see who may write there"
+                f"{visible(root)}: {error.strerror}", "free some space, or see who may write to it"
             ) from error
     names = list(placement.names)
     for name, other in placement.kept.items():

@@ -59,42 +59,42 @@ class Scp:
                 self.session.reply(timeout=REPLY_TIMEOUT)
             for start in range(0, len(files), _AT_ONCE):
                 group = files[start : start + _AT_ONCE]
-                drop = self._drop()
+                exchange = self._begin()
                 with tempfile.TemporaryDirectory(prefix="sshrun-") as directory:
                     numbered = [os.path.join(directory, str(number)) for number in range(1, len(group) + 1)]
                     for item, path in zip(group, numbered, strict=True):
                         os.symlink(item.source, path)
-                    message = self._scp([*numbered, f"{self._host}:{drop}/"])
+                    message = self._scp([*numbered, f"{self._host}:{exchange}/"])
                 if message:
-                    raise TransferFailed(message, "see what stands in the way")
+                    raise TransferFailed(message, "see what is in the way")
                 self.session.request("scp_take", root, "1", *(item.name for item in group))
                 self.session.reply(timeout=REPLY_TIMEOUT)
                 yield Step(sum(item.size for item in group), len(group))
         except Refusal as refusal:
             raise not_placed(self.session.host, refusal) from refusal
         except SessionRefused:
-            self._undrop()  # and its reply, since another engine goes on with this session
+            self._end()  # and its reply, since another engine goes on with this session
             raise
         except BaseException:
             self.session.request("scp_end")
             raise
-        self._undrop()
+        self._end()
 
     def download(self, base: str, items: Sequence[Item], staging: Staging) -> Iterator[Step | Arrived | Changed]:
         verification = Verification(self.session, base)
         for start in range(0, len(items), _AT_ONCE):
             group = items[start : start + _AT_ONCE]
-            drop = self._drop()
+            exchange = self._begin()
             self.session.request("scp_link", base, "1", *(item.path for item in group))
             self.session.reply()
             name = f"scp-{start}"
             numbers = range(1, len(group) + 1)
-            sources = [f"{self._host}:{drop}/{number}" for number in numbers]
+            sources = [f"{self._host}:{exchange}/{number}" for number in numbers]
             largest = max(item.size for item in group)
             try:
                 message = self._scp([*sources, f"{staging.subdirectory(name)}/"], largest)
             except SessionRefused:
-                self._undrop()
+                self._end()
                 raise
             verification.error = verification.error or message
             staged = {}
@@ -109,14 +109,15 @@ class Scp:
             self.session.request("digest", base, str(len(names)))
             self.session.send(names)
             yield from verification.read(group, staged)
-        self._undrop()
+        self._end()
         yield from verification.doubts()
 
-    def _undrop(self) -> None:
+    def _end(self) -> None:
         self.session.request("scp_end")
         self.session.reply()
 
-    def _drop(self) -> str:
+    def _begin(self) -> str:
+        """Has the host make the directory through which files are exchanged; its path."""
         self.session.request("scp_begin")
         return self.session.reply().values
 

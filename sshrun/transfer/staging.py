@@ -169,7 +169,7 @@ class Staging:
                 raise self._refused(name, reason) from reason
 
     def _refused(self, name: str, error: OSError) -> TransferFailed:
-        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see who may write there"
+        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see who may write to it"
         return TransferFailed(f"{visible(os.path.join(self.root, name))}: {error.strerror}", hint)
 
     def _target(self, directory: str) -> int:

@@ -189,7 +189,7 @@ def test_a_machine_without_ssh_is_told_so(
     for words in (("-h", "gpu1", "--", "true"), ("ssh-keygen", "gpu1")):
         finished = plain_sshrun(*words)
         assert (finished.status, finished.stderr.count("\n")) == (2, 1), finished.stderr
-        assert "is not installed here" in finished.stderr
+        assert "is not installed on this machine" in finished.stderr
 
 
 def test_a_bug_is_told_where_nothing_can_be_kept(plain_sshrun: Sshrun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def test_no_rsync_here(look: Look, sandbox: Sandbox, tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", tools_without(tmp_path / "bin", "rsync"))
     found = look(sandbox)
     assert found.status == 0
-    assert "rsync is not installed here" in found["rsync"].text
+    assert "rsync is not installed on this machine" in found["rsync"].text
 
 
 def test_wrong_key_mode(look: Look, sandbox: Sandbox) -> None:
@@ -240,7 +240,7 @@ def test_unknown_host_key(look: Look, sandbox: Sandbox) -> None:
     (sandbox.directory / "known_hosts").write_text("")
     found = look(sandbox)
     assert found.status == 255
-    assert "not known here" in found["host key"].text
+    assert "its host key is unknown" in found["host key"].text
     assert "ssh -F" in found["host key"].fix
 
 

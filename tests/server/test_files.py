@@ -553,7 +553,7 @@ def test_a_full_disk_here_is_one_clear_line_and_leaves_nothing(mover: Mover, tmp
 @pytest.mark.parametrize(
     ("options", "said", "hint"),
     [
-        ("ro", "Read-only file system", "see who may write there"),
+        ("ro", "Read-only file system", "see who may write to it"),
         ("nr_inodes=1", "No space left on device", "free some space"),
     ],
 )

@@ -169,7 +169,7 @@ def test_a_profile_that_lets_no_job_begin_is_named(sshrun: Sshrun, sandbox: Sand
     write_spec(tmp_path, "touch began")
     finished = sshrun("train", "my_model")
     assert finished.status == 1
-    assert "(exit 1), in a start file of the login shell there: try sshrun doctor" in finished.stderr
+    assert "(exit 1), in a start file of the login shell: try sshrun doctor" in finished.stderr
 
 
 def test_a_download_that_is_missing_holds_the_shutdown_commands_back_once(

@@ -84,7 +84,7 @@ def test_logs_shows_the_copy_when_the_host_is_gone(sshrun: Sshrun, host: HostSid
     job = host.ids()[-1]
     finished = sshrun("-p", "1", "logs", job)
     assert (finished.status, finished.stdout) == (0, b"one\ntwo\n")
-    assert "this is the copy here" in finished.stderr
+    assert "this is the local copy" in finished.stderr
     assert sshrun("-p", "1", "logs", "-n", "1").stdout == b"two\n"
 
 

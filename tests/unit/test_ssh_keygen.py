@@ -68,7 +68,7 @@ def test_another_folder_is_made_and_a_name_may_hold_spaces(home: Path, option: s
 def test_nothing_is_overwritten(home: Path, existing: str) -> None:
     (home / ".ssh").mkdir()
     (home / ".ssh" / existing).write_text("precious")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         keygen("gpu1")
     assert (home / ".ssh" / existing).read_text() == "precious"
     assert os.listdir(home / ".ssh") == [existing]
@@ -77,7 +77,7 @@ def test_nothing_is_overwritten(home: Path, existing: str) -> None:
 def test_a_dangling_link_is_not_followed(home: Path) -> None:
     (home / ".ssh").mkdir()
     (home / ".ssh/id_gpu1").symlink_to(home / "elsewhere")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         keygen("gpu1")
     assert not (home / "elsewhere").exists()
 
