@@ -44,7 +44,7 @@ def _explained(refusal: Refusal, host: str, seen: JobReplies) -> SshrunError | N
         case "passed":
             job, _, other = values.partition(" ")
             return HostBusy(
-                f"{host}: job {job} was retrieved by another client, and it is the turn of job {other or 'another'}",
+                f"{host}: job {job} was retrieved by another client, and the host now has job {other or 'another'}",
                 f"sshrun logs {job} shows what it printed",
             )
         case "nothing":
