@@ -80,7 +80,7 @@ def test_a_state_of_a_newer_version_is_left_alone(sshrun: Sshrun, state: Path, v
     before = {path: path.stat().st_mtime_ns for path in state.rglob("*")}
     for verb in (["status"], ["jobs"], ["--resume"], ["retrieve"], ["--force", "--", "true"], ["--", "true"]):
         refused = sshrun(*verb)
-        text = f"sandbox: a newer version of sshrun keeps its jobs there (state {version}, this one reads 1)"
+        text = f"sandbox: a newer version of sshrun keeps its jobs on it (state {version}, this one reads 1)"
         assert text in refused.stderr, verb
         # "jobs" also lists what is known of jobs on this side, and only warns.
         assert verb == ["jobs"] or (refused.status == 255 and "pip install --upgrade sshrun" in refused.stderr), verb
