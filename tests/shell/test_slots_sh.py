@@ -1,4 +1,4 @@
-"""Whose turn it is: one job at a time, whatever else claims the host at that moment."""
+"""Whose slot it is: one job at a time, whatever else claims the host at that moment."""
 
 from __future__ import annotations
 
