@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.hosts import Compose, Host
-from support.specs import eventually
+from support.waiting import eventually
 
 
 def on(*names: str) -> pytest.MarkDecorator:

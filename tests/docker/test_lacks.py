@@ -8,7 +8,8 @@ import pytest
 
 from support.hosts import Host
 from support.installed import Sshrun
-from support.specs import eventually, write_spec
+from support.specs import write_spec
+from support.waiting import eventually
 
 
 @pytest.mark.hosts("minimal")

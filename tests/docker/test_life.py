@@ -8,7 +8,8 @@ from pathlib import Path
 
 from support.hosts import Host
 from support.installed import Sshrun
-from support.specs import eventually, write_spec
+from support.specs import write_spec
+from support.waiting import eventually
 
 WAIT_FOR_GO = "until [ -e go ]; do sleep 0.05 || sleep 1; done"
 

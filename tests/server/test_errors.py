@@ -11,7 +11,8 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import Finished, Sshrun
-from support.specs import HostSide, eventually, write_spec
+from support.specs import HostSide, write_spec
+from support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)

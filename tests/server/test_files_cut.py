@@ -21,6 +21,7 @@ from sshrun.transfer.upload import Uploaded
 from support.moving import Mover, grow, leftovers
 from support.relay import Direction, Relay
 from support.trees import contents
+from support.waiting import eventually
 
 # Bytes that a login, a probe and a comparison of very many names may take.
 OVERHEAD = 3_000_000
@@ -123,18 +124,15 @@ def check(field: Field, direction: str, engine: str | None, large: int, small: i
 
 def wait_for_the_host(field: Field) -> None:
     """Until what served the connection there has noticed, and put away what it had."""
-    deadline = time.monotonic() + 20
     mark = b"HOME=" + os.fsencode(field.sandbox.home)
-    while time.monotonic() < deadline:
-        busy = [
-            entry
+
+    def idle() -> bool:
+        return not any(
+            entry.name.isdigit() and mark in _read(entry / "environ") and _moves_files(_read(entry / "cmdline"))
             for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and mark in _read(entry / "environ") and _moves_files(_read(entry / "cmdline"))
-        ]
-        if not busy:
-            return
-        time.sleep(0.02)
-    pytest.fail("something on the host goes on without anybody to talk to")
+        )
+
+    eventually(idle, 20, "nothing on the host goes on without anybody to talk to")
 
 
 def _moves_files(command: bytes) -> bool:

@@ -15,7 +15,8 @@ import pytest
 from sshrun.sandbox import Sandbox
 from support.installed import Sshrun
 from support.moving import leftovers
-from support.specs import HostSide, commands, eventually, write_spec
+from support.specs import HostSide, commands, write_spec
+from support.waiting import eventually
 
 ROUNDS = int(os.environ.get("SSHRUN_TEST_ROUNDS", "20"))
 

@@ -13,7 +13,8 @@ import pytest
 from sshrun.sandbox import Sandbox
 from support.installed import Running, Sshrun
 from support.relay import Direction, Relay
-from support.specs import commands, eventually, write_spec
+from support.specs import commands, write_spec
+from support.waiting import eventually
 
 UNTIL = "until [ -e go ]; do sleep 0.05; done"
 NOTICED = 25  # seconds: three beats of five, what a busy machine may add, and less than any setting below

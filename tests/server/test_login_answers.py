@@ -15,7 +15,8 @@ from support.accounts import Account, Accounts
 from support.installed import SSHRUN, Finished, Sshrun
 from support.login_terminal import LoginTerminal
 from support.relay import Relay
-from support.specs import eventually, write_spec
+from support.specs import write_spec
+from support.waiting import eventually
 
 WORD = "open-sesame"
 PROMPT = b"'s password:"

@@ -14,7 +14,8 @@ import pytest
 from sshrun.sandbox import Sandbox
 from support.installed import Sshrun
 from support.login_terminal import LoginTerminal
-from support.specs import commands, eventually
+from support.specs import commands
+from support.waiting import eventually
 
 Question = Callable[[Sandbox, Path], bytes]
 

@@ -19,7 +19,8 @@ import pytest
 from sshrun.sandbox import Sandbox
 from support.installed import SSHRUN, Running, Sshrun
 from support.relay import Direction, Relay
-from support.specs import HostSide, commands, eventually, write_spec
+from support.specs import HostSide, commands, write_spec
+from support.waiting import eventually
 
 UNTIL = "until [ -e %s ]; do sleep 0.05; done"
 

@@ -11,7 +11,8 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import Running, Sshrun
-from support.specs import HostSide, commands, eventually, write_spec
+from support.specs import HostSide, commands, write_spec
+from support.waiting import eventually
 
 STEPS = 'for i in 1 2 3; do echo "line $i"; until [ -e "go$i" ]; do sleep 0.05; done; done; echo result >my_model.zip'
 

@@ -13,7 +13,8 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import SSHRUN, Sshrun
-from support.specs import HostSide, commands, eventually, write_spec
+from support.specs import HostSide, commands, write_spec
+from support.waiting import eventually
 
 
 def test_a_run_brings_files_there_and_results_home_with_one_login(

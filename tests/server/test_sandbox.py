@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from sshrun import sandbox as sandboxes
 from sshrun.errors import HostUnfit, UsageError
 from sshrun.sandbox import Sandbox
 from support.installed import Sshrun
+from support.waiting import eventually
 
 # Found by its command line alone, which another run of these tests must not have.
 HIDDEN = f"sleep {10_000_000 + os.getpid()}"
@@ -47,15 +47,6 @@ def ssh(sandbox: Sandbox, command: str, *options: str) -> str:
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, text=True).stdout
 
 
-def become(true: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def carriers(cookie: str) -> list[str]:
     """The command lines of the processes that carry it in their environment, or stand in a session with one."""
     found = []
@@ -83,8 +74,8 @@ def start_jobs(sandbox: Sandbox) -> str:
     """Starts them, and returns the cookie when all are there."""
     cookie = (sandbox.directory / "cookie").read_text().strip()
     ssh(sandbox, JOBS)
-    assert become(lambda: {"1111", "4444", "5555"} <= {line.split()[-1] for line in carriers(cookie) if line.strip()})
-    assert become(lambda: bool(processes(HIDDEN)))
+    eventually(lambda: {"1111", "4444", "5555"} <= {line.split()[-1] for line in carriers(cookie) if line.strip()})
+    eventually(lambda: bool(processes(HIDDEN)))
     return cookie
 
 
@@ -181,8 +172,8 @@ def test_it_ends_with_its_owner(how: signal.Signals, home: Path) -> None:
         sandbox = Sandbox(Path(folder), int(port))
         cookie = start_jobs(sandbox)
         owner.send_signal(how)
-    assert become(lambda: not left_of(sandbox, cookie)), left_of(sandbox, cookie)
-    assert become(lambda: not list(home.glob(".sshrun/*")))
+    eventually(lambda: not left_of(sandbox, cookie), what=lambda: f"the end of {left_of(sandbox, cookie)}")
+    eventually(lambda: not list(home.glob(".sshrun/*")))
 
 
 def test_close_does_the_work_of_a_keeper_that_was_killed() -> None:
@@ -274,9 +265,9 @@ def test_what_a_dead_one_has_left_is_removed(sandbox: Sandbox, home: Path) -> No
     cookie = start_jobs(sandbox)
     for keeper in processes(f"keep {sandbox.directory}"):
         os.kill(keeper, signal.SIGKILL)
-    assert become(lambda: sandboxes.running() is None)
+    eventually(lambda: sandboxes.running() is None)
     assert not sandbox.directory.exists()
-    assert become(lambda: not carriers(cookie))
+    eventually(lambda: not carriers(cookie))
     assert list(home.glob(".sshrun/*")) == []
 
 

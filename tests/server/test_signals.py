@@ -14,8 +14,9 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import SSHRUN, Running, Sshrun
-from support.specs import HostSide, commands, eventually, write_spec
+from support.specs import HostSide, commands, write_spec
 from support.terminals import Terminal
+from support.waiting import eventually
 
 # A tree that does not go by itself: it ignores INT and TERM, and a part of it has left its session.
 STUBBORN = "trap '' INT TERM; setsid sh -c 'while :; do sleep 0.3; done' & echo up; while :; do sleep 0.3; done"

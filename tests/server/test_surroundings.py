@@ -10,8 +10,9 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import SSHRUN, Sshrun
-from support.specs import HostSide, eventually, write_spec
+from support.specs import HostSide, write_spec
 from support.terminals import Terminal
+from support.waiting import eventually
 
 COUNTING = "import time\nfor number in range(1000):\n    print(number)\n    time.sleep(0.05)\n"
 WIDTH = "import shutil; print('width', *shutil.get_terminal_size())"

@@ -13,7 +13,8 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import Finished, Sshrun
-from support.specs import HostSide, eventually, write_spec
+from support.specs import HostSide, write_spec
+from support.waiting import eventually
 
 LOOP = "echo one; echo two; echo three; until [ -e go ]; do sleep 0.05; done; echo four"
 

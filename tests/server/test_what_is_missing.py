@@ -9,7 +9,8 @@ import pytest
 
 from sshrun.sandbox import Sandbox
 from support.installed import Sshrun
-from support.specs import HostSide, eventually, write_spec
+from support.specs import HostSide, write_spec
+from support.waiting import eventually
 
 
 @pytest.mark.parametrize("verb", ["--resume", "retrieve"])

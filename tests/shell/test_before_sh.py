@@ -14,6 +14,7 @@ from sshrun.session.session import Session
 from sshrun.transfer.before import Before, request_before
 from sshrun.transfer.download import download
 from sshrun.transfer.patterns import Pattern, parse_download
+from support.shell_host import NO_CONNECTION, ShellHost
 from support.trees import contents
 
 OLD = 1_600_000_000
@@ -26,7 +27,7 @@ def write(path: Path, text: str = "old") -> None:
     os.utime(path, (OLD, OLD))
 
 
-def job(host, script: str, patterns: Sequence[Pattern]) -> Session:
+def job(host: ShellHost, script: str, patterns: Sequence[Pattern]) -> Session:
     """A job that has run, of which the host has noted what stood there before."""
     if host.shell == "busybox":
         # Its stat tells whole seconds, and what changed in that of the start is taken for new.
@@ -52,13 +53,15 @@ def outcome(steps: Generator[Any, None, Any]) -> Any:
         return end.value
 
 
-def results(host, session: Session, home: Path, patterns: Sequence[Pattern], started: int | None = None) -> Any:
+def results(
+    host: ShellHost, session: Session, home: Path, patterns: Sequence[Pattern], started: int | None = None
+) -> Any:
     started = started or int(next(host.state.glob("jobs/*/started")).read_text())
     before = Before(session, patterns, started)
-    return outcome(download(session, None, patterns, home, TAR, before=before))
+    return outcome(download(session, NO_CONNECTION, patterns, home, TAR, before=before))
 
 
-def test_what_a_job_neither_made_nor_changed_is_not_its_result(host, tmp_path: Path) -> None:
+def test_what_a_job_neither_made_nor_changed_is_not_its_result(host: ShellHost, tmp_path: Path) -> None:
     """Neither does a time of the last writing make a result of a file, nor does an old one make none of it."""
     work = host.home / "work"
     for name in ("same", "written", "replaced", "removed", "n\nl", "d/same", "d/.hidden", "d/deep/written"):
@@ -80,7 +83,7 @@ def test_what_a_job_neither_made_nor_changed_is_not_its_result(host, tmp_path: P
     assert (done.missing, done.missing_but_old) == (("removed", "no/such"), ())
 
 
-def test_what_is_named_and_is_as_before_counts_as_missing(host, tmp_path: Path) -> None:
+def test_what_is_named_and_is_as_before_counts_as_missing(host: ShellHost, tmp_path: Path) -> None:
     work = host.home / "work"
     write(work / "metrics.json")
     write(work / "out/model")
@@ -94,7 +97,7 @@ def test_what_is_named_and_is_as_before_counts_as_missing(host, tmp_path: Path) 
     assert not (tmp_path / "back").exists()
 
 
-def test_a_link_is_new_where_it_or_what_it_leads_to_is(host, tmp_path: Path) -> None:
+def test_a_link_is_new_where_it_or_what_it_leads_to_is(host: ShellHost, tmp_path: Path) -> None:
     work = host.home / "work"
     for name in ("run1/m", "run2/m", "a", "b"):
         write(work / name, name)
@@ -106,7 +109,7 @@ def test_a_link_is_new_where_it_or_what_it_leads_to_is(host, tmp_path: Path) -> 
     assert sorted(contents(tmp_path / "back")) == ["latest/m", "made", "turned", "written"]
 
 
-def test_a_pattern_that_was_not_known_is_judged_by_the_time_of_the_last_change(host, tmp_path: Path) -> None:
+def test_a_pattern_that_was_not_known_is_judged_by_the_time_of_the_last_change(host: ShellHost, tmp_path: Path) -> None:
     work = host.home / "work"
     write(work / "a")
     session = job(host, "touch -t 202009131226.40 b", [])
@@ -119,7 +122,7 @@ def test_a_pattern_that_was_not_known_is_judged_by_the_time_of_the_last_change(h
         assert bool(done.old) != bool(found)
 
 
-def test_what_the_first_try_of_a_start_noted_counts(host, tmp_path: Path) -> None:
+def test_what_the_first_try_of_a_start_noted_counts(host: ShellHost, tmp_path: Path) -> None:
     """The answer to a start may be lost, and all of it sent again, when the job has made its results already."""
     work = host.home / "work"
     write(work / "a")
@@ -138,7 +141,7 @@ def test_what_the_first_try_of_a_start_noted_counts(host, tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-def test_a_tree_without_end_holds_no_start_up_for_long(host, tmp_path: Path) -> None:
+def test_a_tree_without_end_holds_no_start_up_for_long(host: ShellHost, tmp_path: Path) -> None:
     work = host.home / "work"
     write(work / "d/a")
     write(work / "b")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.shell_host import RefusalOf, ShellHost
+from support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("mounts")
 
 
 @pytest.fixture
-def small_disk(host):
+def small_disk(host: ShellHost) -> Iterator[Path]:
     """The host's home folder is a disk of 1 MiB."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(host.home)], check=True)
     yield host.home
@@ -33,14 +37,16 @@ def _read_only(disk: Path, *, on: bool) -> None:
     subprocess.run(["mount", "-o", f"remount,{'ro' if on else 'rw'}", str(disk)], check=True)
 
 
-def test_exit_code_is_recorded_on_a_disk_that_the_job_has_filled(host, small_disk) -> None:
+def test_exit_code_is_recorded_on_a_disk_that_the_job_has_filled(host: ShellHost, small_disk: Path) -> None:
     script = "echo before; cat /dev/zero >filler 2>/dev/null; echo after; exit 42"
     ended = host.sh(script, folder=str(small_disk))
     assert (ended.state, ended.code) == ("finished", "42")
     assert ended.log.startswith(b"before\n")
 
 
-def test_start_on_a_full_disk_is_refused_and_holds_nothing(host, small_disk, refusal) -> None:
+def test_start_on_a_full_disk_is_refused_and_holds_nothing(
+    host: ShellHost, small_disk: Path, refusal: RefusalOf
+) -> None:
     host.sh("true")
     _fill(small_disk)
     session = host.session()
@@ -53,7 +59,9 @@ def test_start_on_a_full_disk_is_refused_and_holds_nothing(host, small_disk, ref
 
 
 @pytest.mark.parametrize("step", ["place", "keep", "start"])
-def test_disk_that_fills_up_between_claim_and_start_lets_nothing_start(host, small_disk, refusal, step) -> None:
+def test_disk_that_fills_up_between_claim_and_start_lets_nothing_start(
+    host: ShellHost, small_disk: Path, refusal: RefusalOf, step: str
+) -> None:
     session = host.session()
     host.claim(session, host.new_id())
     if step == "place":
@@ -80,7 +88,7 @@ def test_disk_that_fills_up_between_claim_and_start_lets_nothing_start(host, sma
     assert host.sh("exit 7").code == "7"
 
 
-def test_finished_job_is_told_and_stopped_on_a_full_disk(host, small_disk) -> None:
+def test_finished_job_is_told_and_stopped_on_a_full_disk(host: ShellHost, small_disk: Path) -> None:
     session, job = host.begin(["sleep", "60"])
     _fill(small_disk)
     session.request("stop", job)
@@ -89,7 +97,9 @@ def test_finished_job_is_told_and_stopped_on_a_full_disk(host, small_disk) -> No
     host.release(session, job)
 
 
-def test_disk_that_cannot_be_written_any_more_refuses_and_still_tells(host, small_disk, refusal) -> None:
+def test_disk_that_cannot_be_written_any_more_refuses_and_still_tells(
+    host: ShellHost, small_disk: Path, refusal: RefusalOf
+) -> None:
     session, job = host.begin(["sh", "-c", "echo told; exit 5"])
     assert host.follow(session, job).code == "5"
     _read_only(small_disk, on=True)
@@ -105,7 +115,7 @@ def test_disk_that_cannot_be_written_any_more_refuses_and_still_tells(host, smal
         _read_only(small_disk, on=False)
 
 
-def test_shutdown_commands_are_not_lost_on_a_full_disk(host, small_disk, refusal, until) -> None:
+def test_shutdown_commands_are_not_lost_on_a_full_disk(host: ShellHost, small_disk: Path, refusal: RefusalOf) -> None:
     session, job = host.begin(["sh", "-c", "exit 5"], folder="/")
     assert host.follow(session, job).code == "5"
     _fill(small_disk)
@@ -114,4 +124,4 @@ def test_shutdown_commands_are_not_lost_on_a_full_disk(host, small_disk, refusal
     assert "retrieved" not in host.look(host.session(), job)[6]
     (small_disk / "filler").unlink()
     host.release(host.session(), job, "echo $SSHRUN_EXIT_CODE >~/goodbye")
-    until(lambda: (small_disk / "goodbye").exists() and (small_disk / "goodbye").read_text() == "5\n")
+    eventually(lambda: (small_disk / "goodbye").exists() and (small_disk / "goodbye").read_text() == "5\n")

@@ -12,11 +12,15 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uv
 
+from sshrun.session.session import Session
+from support.shell_host import ShellHost, required
 from support.slow_index import slow_index, wheel
+from support.waiting import eventually
 
 PYTHON = Path(sysconfig.get_config_var("BINDIR")) / f"python{sysconfig.get_python_version()}"
 BUILD = 120.0  # seconds that making an environment may take on a slow machine
@@ -30,7 +34,7 @@ pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason=f"the tests need {PY
 class Builder:
     """A host with Python, and a folder of wheels instead of an index."""
 
-    def __init__(self, host) -> None:
+    def __init__(self, host: ShellHost) -> None:
         self.host = host
         self.work = host.home / "work"
         self.venv = self.work / ".venv"
@@ -49,15 +53,15 @@ class Builder:
         *requirements: str,
         python: str = "python3",
         path: str = "",
-        session=None,
-        wheels=True,
-        **keywords,
-    ):
+        session: Session | None = None,
+        wheels: bool = True,
+        **keywords: Any,
+    ) -> tuple[Session, str]:
         files = {"venv": [python, str(self.wheels)] if wheels else [python], "requirements": requirements}
         environment = [f"PATH={path or self.path}", *keywords.pop("environment", ())]
         return self.host.begin(["sh", "-c", script], files=files, environment=environment, session=session, **keywords)
 
-    def run(self, script: str, *requirements: str, bound: float = BUILD, **keywords):
+    def run(self, script: str, *requirements: str, bound: float = BUILD, **keywords: Any) -> tuple[str, str, str]:
         session, job = self.begin(script, *requirements, **keywords)
         ended = self.host.follow(session, job, bound=bound)
         self.host.release(session, job)
@@ -69,14 +73,14 @@ class Builder:
 
 
 @pytest.fixture
-def builder(host):
+def builder(host: ShellHost) -> Builder:
     return Builder(host)
 
 
 VERSIONS = "python -c 'import first, sys; print(first.version, sys.prefix)'"
 
 
-def test_environment_is_made_changed_and_kept(builder) -> None:
+def test_environment_is_made_changed_and_kept(builder: Builder) -> None:
     assert builder.run(VERSIONS, "first==1.0") == ("0", f"1.0 {builder.venv}\n", "")
     made = builder.stamp()
     ready = _identity(builder.venv / "sshrun" / "ready")
@@ -97,12 +101,12 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 @ONE_SHELL
-def test_unchanged_environment_is_known_without_starting_a_program(builder) -> None:
+def test_unchanged_environment_is_known_without_starting_a_program(builder: Builder) -> None:
     builder.run("true", "first")
     made = builder.stamp()
     only = _made(builder.host.home / "only")
     for program in ("sh", "uname"):
-        (only / program).symlink_to(shutil.which(program, path=builder.path))
+        (only / program).symlink_to(required(program, builder.path))
     assert builder.run('echo "$VIRTUAL_ENV"', "first", path=str(only)) == ("0", f"{builder.venv}\n", "")
     assert builder.stamp() == made
 
@@ -110,10 +114,10 @@ def test_unchanged_environment_is_known_without_starting_a_program(builder) -> N
 @pytest.mark.long
 @pytest.mark.alone
 @ONE_SHELL
-def test_unchanged_environment_adds_under_fifty_milliseconds(builder) -> None:
+def test_unchanged_environment_adds_under_fifty_milliseconds(builder: Builder) -> None:
     builder.run("true", "first")
 
-    def seconds(**keywords) -> float:
+    def seconds(**keywords: Any) -> float:
         began = time.monotonic()
         session, job = builder.host.begin(["true"], environment=[f"PATH={builder.path}"], **keywords)
         builder.host.follow(session, job)
@@ -130,24 +134,24 @@ def test_unchanged_environment_adds_under_fifty_milliseconds(builder) -> None:
 
 
 @ONE_SHELL
-def test_environment_without_requirements_is_made(builder) -> None:
+def test_environment_without_requirements_is_made(builder: Builder) -> None:
     code, log, notes = builder.run("command -v python; python -m pip --version")
     assert code == "0"
     assert log.startswith(f"{builder.venv}/bin/python\n")
     assert notes == ""
 
 
-def test_startup_and_shutdown_commands_find_it_active(builder, until) -> None:
+def test_startup_and_shutdown_commands_find_it_active(builder: Builder) -> None:
     report = 'echo "$VIRTUAL_ENV" "$(command -v python)" "${PYTHONHOME-unset}" $SSHRUN_EXIT_CODE'
     session, job = builder.begin("true", startup=[report], environment=["PYTHONHOME=/nowhere"])
     active = f"{builder.venv} {builder.venv}/bin/python unset"
     assert builder.host.follow(session, job, bound=BUILD).log.decode() == f"{active}\n"
     builder.host.release(session, job, report)
     log = builder.host.job(job) / "shutdown" / "log"
-    until(lambda: log.exists() and log.read_text() == f"{active} 0\n")
+    eventually(lambda: log.exists() and log.read_text() == f"{active} 0\n")
 
 
-def test_nothing_is_touched_where_no_environment_is_wanted(host) -> None:
+def test_nothing_is_touched_where_no_environment_is_wanted(host: ShellHost) -> None:
     theirs = host.home / "work" / ".venv" / "bin"
     theirs.mkdir(parents=True)
     (theirs / "python").symlink_to(PYTHON)
@@ -155,7 +159,7 @@ def test_nothing_is_touched_where_no_environment_is_wanted(host) -> None:
     assert ended.log == b"none\nbin\n"
 
 
-def test_environment_of_somebody_else_is_used_as_it_is(builder) -> None:
+def test_environment_of_somebody_else_is_used_as_it_is(builder: Builder) -> None:
     builder.work.mkdir()
     subprocess.run([PYTHON, "-m", "venv", "--without-pip", builder.venv], check=True)
     before = sorted(path.relative_to(builder.venv) for path in builder.venv.rglob("*"))
@@ -167,7 +171,7 @@ def test_environment_of_somebody_else_is_used_as_it_is(builder) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
-def test_what_is_no_environment_is_left_alone(builder, kind) -> None:
+def test_what_is_no_environment_is_left_alone(builder: Builder, kind: str) -> None:
     builder.work.mkdir()
     if kind == "file":
         builder.venv.write_text("/elsewhere\n")
@@ -187,7 +191,7 @@ def test_what_is_no_environment_is_left_alone(builder, kind) -> None:
 
 
 @ONE_SHELL
-def test_requirement_that_cannot_be_had_ends_the_job_and_keeps_the_environment(builder) -> None:
+def test_requirement_that_cannot_be_had_ends_the_job_and_keeps_the_environment(builder: Builder) -> None:
     builder.run("true", "first==1.0")
     made = builder.stamp()
     code, log, notes = builder.run("echo ran", "first==1.0", "no-such-package==9")
@@ -199,7 +203,7 @@ def test_requirement_that_cannot_be_had_ends_the_job_and_keeps_the_environment(b
     assert builder.stamp() == made
 
 
-def test_python_that_is_gone_is_noticed(builder) -> None:
+def test_python_that_is_gone_is_noticed(builder: Builder) -> None:
     builder.run("true", "first==1.0")
     (builder.venv / "bin" / "python").unlink()
     (builder.venv / "bin" / "python").symlink_to("/no/such/python")
@@ -207,16 +211,16 @@ def test_python_that_is_gone_is_noticed(builder) -> None:
 
 
 @ONE_SHELL
-def test_python_that_became_another_is_noticed(builder) -> None:
+def test_python_that_became_another_is_noticed(builder: Builder) -> None:
     """As after an upgrade of the system: the name is the same, what it leads to is not."""
     builder.run("true", "first==1.0")
     (builder.venv / "bin" / "python").unlink()
-    (builder.venv / "bin" / "python").symlink_to(shutil.which("env", path="/usr/bin"))
+    (builder.venv / "bin" / "python").symlink_to(required("env", "/usr/bin"))
     assert builder.run(VERSIONS, "first==1.0") == ("0", f"1.0 {builder.venv}\n", "")
 
 
 @ONE_SHELL
-def test_folder_that_was_moved_is_noticed(builder) -> None:
+def test_folder_that_was_moved_is_noticed(builder: Builder) -> None:
     builder.run("true", "first==1.0")
     shutil.copytree(builder.work, builder.host.home / "copy", symlinks=True)
     script = "pip --version; " + VERSIONS
@@ -227,7 +231,7 @@ def test_folder_that_was_moved_is_noticed(builder) -> None:
 
 
 @ONE_SHELL
-def test_link_to_an_empty_folder_may_stand_in_its_place(builder) -> None:
+def test_link_to_an_empty_folder_may_stand_in_its_place(builder: Builder) -> None:
     builder.work.mkdir()
     disk = _made(builder.host.home / "disk")
     builder.venv.symlink_to(disk)
@@ -240,14 +244,14 @@ def test_link_to_an_empty_folder_may_stand_in_its_place(builder) -> None:
 
 @ONE_SHELL
 @pytest.mark.parametrize("name", ["PIP_PREFIX", "PIP_TARGET", "PIP_USER"])
-def test_pip_installs_into_it_whatever_else_the_host_tells_pip(builder, name) -> None:
+def test_pip_installs_into_it_whatever_else_the_host_tells_pip(builder: Builder, name: str) -> None:
     value = "1" if name == "PIP_USER" else str(builder.host.home / "elsewhere")
     assert builder.run(VERSIONS, "first==1.0", environment=[f"{name}={value}"])[:2] == ("0", f"1.0 {builder.venv}\n")
     assert builder.run(VERSIONS, "first==2.0", environment=[f"{name}={value}"])[:2] == ("0", f"2.0 {builder.venv}\n")
 
 
 @ONE_SHELL
-def test_another_name_for_the_same_python_makes_nothing_anew(builder) -> None:
+def test_another_name_for_the_same_python_makes_nothing_anew(builder: Builder) -> None:
     builder.run("true", "first==1.0", python="python3")
     made = builder.stamp()
     assert builder.run(VERSIONS, "first==1.0", python=str(PYTHON))[0] == "0"
@@ -257,7 +261,7 @@ def test_another_name_for_the_same_python_makes_nothing_anew(builder) -> None:
 
 
 @pytest.mark.parametrize("kind", ["version", "home"])
-def test_python_may_be_named_by_its_version_and_from_home(builder, kind) -> None:
+def test_python_may_be_named_by_its_version_and_from_home(builder: Builder, kind: str) -> None:
     (builder.host.home / "my python").symlink_to(PYTHON)
     python = sysconfig.get_python_version() if kind == "version" else "~/my python"
     assert builder.run(VERSIONS, "first==1.0", python=python) == ("0", f"1.0 {builder.venv}\n", "")
@@ -268,7 +272,7 @@ def test_python_may_be_named_by_its_version_and_from_home(builder, kind) -> None
     assert replies[-2].split()[:2] == ["cpython", sysconfig.get_python_version()]
 
 
-def test_python_that_is_not_there_is_said(builder) -> None:
+def test_python_that_is_not_there_is_said(builder: Builder) -> None:
     code, log, notes = builder.run("echo ran", python="python9.9")
     assert (code, log) == ("127", "")
     assert 'no "python9.9"' in notes
@@ -277,7 +281,7 @@ def test_python_that_is_not_there_is_said(builder) -> None:
 
 @ONE_SHELL
 @pytest.mark.parametrize("with_uv", [False, True])
-def test_environment_outlives_the_name_of_a_python_that_is_not_there(builder, with_uv) -> None:
+def test_environment_outlives_the_name_of_a_python_that_is_not_there(builder: Builder, with_uv: bool) -> None:
     """What a slip in a setting would cost is an hour of downloads."""
     path = f"{Path(uv.find_uv_bin()).parent}:{builder.path}" if with_uv else builder.path
     builder.run("true", "first==1.0", path=path)
@@ -288,7 +292,7 @@ def test_environment_outlives_the_name_of_a_python_that_is_not_there(builder, wi
 
 
 @ONE_SHELL
-def test_missing_ensurepip_is_said_with_the_package_to_install(builder) -> None:
+def test_missing_ensurepip_is_said_with_the_package_to_install(builder: Builder) -> None:
     bare = builder.host.home / "bare"
     bare.mkdir()
     (bare / "python3").write_text(
@@ -302,7 +306,7 @@ def test_missing_ensurepip_is_said_with_the_package_to_install(builder) -> None:
 
 
 @ONE_SHELL
-def test_password_of_an_index_is_for_nobody_else_to_read(builder) -> None:
+def test_password_of_an_index_is_for_nobody_else_to_read(builder: Builder) -> None:
     session = builder.host.session("umask 022; cd")
     builder.run("true", "--index-url https://joe:c4n4ry-p4ss@127.0.0.1:9/", "first", session=session)
     holders = [
@@ -317,7 +321,7 @@ def test_password_of_an_index_is_for_nobody_else_to_read(builder) -> None:
     assert (builder.venv / "bin").stat().st_mode & 0o077 == 0o055
 
 
-def test_build_that_was_killed_is_made_anew(builder, until) -> None:
+def test_build_that_was_killed_is_made_anew(builder: Builder) -> None:
     """At any moment: what counts is that the next job finds a whole one."""
     moments = random.Random(builder.host.shell)
     for round_number in range(4):
@@ -332,7 +336,7 @@ def test_build_that_was_killed_is_made_anew(builder, until) -> None:
 
 
 @ONE_SHELL
-def test_what_a_builder_that_died_has_left_at_work_is_ended(builder, until) -> None:
+def test_what_a_builder_that_died_has_left_at_work_is_ended(builder: Builder) -> None:
     """A pip that goes on writes into the environment that the next job makes."""
     slow = _made(builder.host.home / "slow")
     (slow / "python3").write_text(
@@ -341,7 +345,7 @@ def test_what_a_builder_that_died_has_left_at_work_is_ended(builder, until) -> N
     (slow / "python3").chmod(0o755)
     _, job = builder.begin("true", path=f"{slow}:{builder.path}")
     left = f"sleep {builder.host.mark}"
-    until(lambda: left in builder.host.mine().values())
+    eventually(lambda: left in builder.host.mine().values())
     supervisor = (builder.host.job(job) / "id").read_text().split()[0]
     for pid, words in builder.host.mine().items():
         if pid == int(supervisor) or "sshrun.sh job" in words:
@@ -353,7 +357,7 @@ def test_what_a_builder_that_died_has_left_at_work_is_ended(builder, until) -> N
 
 
 @pytest.mark.long
-def test_build_that_was_killed_a_hundred_times_always_ends_in_a_working_one(builder) -> None:
+def test_build_that_was_killed_a_hundred_times_always_ends_in_a_working_one(builder: Builder) -> None:
     moments = random.Random(builder.host.shell)
     for _ in range(34):  # with each of three shells
         session, job = builder.begin("true", f"first=={moments.choice('12')}.0")
@@ -368,7 +372,7 @@ def test_build_that_was_killed_a_hundred_times_always_ends_in_a_working_one(buil
         assert builder.run(script, f"first=={version}.0", bound=300)[:2] == ("0", f"{version}.0 {builder.venv}\n")
 
 
-def test_two_jobs_never_build_it_at_once(builder, tmp_path) -> None:
+def test_two_jobs_never_build_it_at_once(builder: Builder, tmp_path: Path) -> None:
     """Two machines that share the folder, but not the home: each has its own turns, and only the folder's own lock."""
     other = type(builder.host)(_made(tmp_path / "other"), builder.host.shell)
     try:
@@ -398,7 +402,7 @@ def test_two_jobs_never_build_it_at_once(builder, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["busybox"], indirect=True)
-def test_job_without_bash_and_uv_needs_only_python(builder) -> None:
+def test_job_without_bash_and_uv_needs_only_python(builder: Builder) -> None:
     only = _made(builder.host.home / "only")
     (only / "python3").symlink_to(PYTHON)
     path = f"{only}:{builder.host.tools}" if builder.host.shell == "busybox" else f"{only}:{builder.host.path}"
@@ -406,7 +410,7 @@ def test_job_without_bash_and_uv_needs_only_python(builder) -> None:
 
 
 @ONE_SHELL
-def test_uv_makes_it_where_there_is_uv(builder) -> None:
+def test_uv_makes_it_where_there_is_uv(builder: Builder) -> None:
     path = f"{Path(uv.find_uv_bin()).parent}:{builder.path}"
     assert builder.run(VERSIONS, "first==1.0", path=path) == ("0", f"1.0 {builder.venv}\n", "")
     assert "uv = " in (builder.venv / "pyvenv.cfg").read_text()
@@ -416,7 +420,7 @@ def test_uv_makes_it_where_there_is_uv(builder) -> None:
     assert builder.run("pip --version", "first==2.0", path=path)[0] == "0"
 
 
-def test_wheels_are_asked_for_only_where_something_changes(builder) -> None:
+def test_wheels_are_asked_for_only_where_something_changes(builder: Builder) -> None:
     session = builder.host.session(f"PATH={builder.path}; export PATH; cd")
     builder.host.claim(session, builder.host.new_id())
     session.request("place", str(builder.work))
@@ -435,7 +439,7 @@ def test_wheels_are_asked_for_only_where_something_changes(builder) -> None:
 
 
 @ONE_SHELL
-def test_what_is_being_installed_is_told_meanwhile(builder) -> None:
+def test_what_is_being_installed_is_told_meanwhile(builder: Builder) -> None:
     with slow_index(builder.wheels, 2.5) as index:
         session, job = builder.begin(
             "echo up", "first==1.0", "second", wheels=False, environment=[f"PIP_INDEX_URL={index}"]
@@ -456,7 +460,7 @@ def test_what_is_being_installed_is_told_meanwhile(builder) -> None:
 
 
 @ONE_SHELL
-def test_what_fails_to_be_installed_says_why_in_the_log(builder) -> None:
+def test_what_fails_to_be_installed_says_why_in_the_log(builder: Builder) -> None:
     code, log, notes = builder.run("echo up", "third")
     assert code == "1" and "up" not in log
     assert "No matching distribution found for third" in log

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sshrun.errors import TransferFailed
-from sshrun.events import TransferProgress, WarningNotice
+from sshrun.events import Phase, TransferProgress, WarningNotice
 from sshrun.session.protocol import Refusal
 from sshrun.session.session import Session
 from sshrun.transfer.download import download as download_items
@@ -29,7 +29,9 @@ from sshrun.transfer.patterns import parse_download, parse_upload
 from sshrun.transfer.tar import archive as tar_archive
 from sshrun.transfer.tar import header
 from sshrun.transfer.upload import upload as upload_items
+from support.shell_host import NO_CONNECTION, RefusalOf, ShellHost
 from support.trees import contents, globbed
+from support.waiting import eventually
 
 WILD = [
     "plain.txt",
@@ -63,9 +65,9 @@ def grow(folder: Path, names: list[str]) -> None:
         os.utime(path, ns=(0, 1_700_000_000_123_456_789))
 
 
-def outcome(steps: Generator[TransferProgress | WarningNotice, None, Any]) -> tuple[Any, list[str]]:
+def outcome(steps: Generator[TransferProgress | WarningNotice | Phase, None, Any]) -> tuple[Any, list[str]]:
     """What a transfer came to, and its warnings."""
-    warnings = []
+    warnings: list[str] = []
     while True:
         try:
             event = next(steps)
@@ -83,11 +85,11 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def session(host) -> Session:
+def session(host: ShellHost) -> Session:
     return placed(host)
 
 
-def placed(host, folder: str = "work") -> Session:
+def placed(host: ShellHost, folder: str = "work") -> Session:
     session = host.session()
     session.request("place", str(host.home / folder))
     assert session.reply().word == "placed"
@@ -96,17 +98,17 @@ def placed(host, folder: str = "work") -> Session:
 
 def upload(session: Session, here: Path, *texts: str, compress: bool = False) -> tuple[Any, list[str]]:
     items = select_local([parse_upload(text) for text in texts], here).items
-    return outcome(upload_items(session, None, items, TAR, compress=compress))
+    return outcome(upload_items(session, NO_CONNECTION, items, TAR, compress=compress))
 
 
 def download(session: Session, home: Path, *texts: str, **keywords: Any) -> tuple[Any, list[str]]:
     patterns = [parse_download(text) for text in texts]
-    return outcome(download_items(session, None, patterns, home, TAR, **keywords))
+    return outcome(download_items(session, NO_CONNECTION, patterns, home, TAR, **keywords))
 
 
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
 def test_every_name_arrives_there_and_comes_home(
-    host, session: Session, here: Path, tmp_path: Path, compress: bool
+    host: ShellHost, session: Session, here: Path, tmp_path: Path, compress: bool
 ) -> None:
     grow(here, WILD)
     done, _ = upload(session, here, ".", compress=compress)
@@ -130,7 +132,9 @@ def test_what_is_unchanged_is_not_sent_again(session: Session, here: Path, tmp_p
     assert (done.files, done.bytes) == (0, 0)
 
 
-def test_a_file_saved_twice_in_one_second_is_sent_twice(host, shell: str, session: Session, here: Path) -> None:
+def test_a_file_saved_twice_in_one_second_is_sent_twice(
+    host: ShellHost, shell: str, session: Session, here: Path
+) -> None:
     if shell == "busybox":
         pytest.skip("its tar keeps whole seconds only")
     (here / "a").write_text("one")
@@ -143,7 +147,7 @@ def test_a_file_saved_twice_in_one_second_is_sent_twice(host, shell: str, sessio
 
 
 def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
-    host, session: Session, here: Path, tmp_path: Path
+    host: ShellHost, session: Session, here: Path, tmp_path: Path
 ) -> None:
     grow(here, ["run.sh", "secret", "odd"])
     os.chmod(here / "run.sh", 0o751)
@@ -158,7 +162,7 @@ def test_modes_and_times_are_kept_and_owners_and_set_id_bits_are_not(
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])  # busybox knows no locales
-def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host, here: Path, tmp_path: Path) -> None:
+def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host: ShellHost, here: Path, tmp_path: Path) -> None:
     speak_german(host)
     session = placed(host)
     grow(here, ["a"])
@@ -172,7 +176,7 @@ def test_a_decimal_comma_there_costs_no_fraction_of_a_second(host, here: Path, t
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_a_full_disk_is_known_in_every_language(host, mounts, here: Path) -> None:
+def test_a_full_disk_is_known_in_every_language(host: ShellHost, mounts: None, here: Path) -> None:
     speak_german(host)
     session = placed(host)
     work = host.home / "work"
@@ -187,7 +191,9 @@ def test_a_full_disk_is_known_in_every_language(host, mounts, here: Path) -> Non
 
 
 @pytest.mark.parametrize("seconds", [-1.5, -(10**9), 2**31, 2**33 + 7], ids=str)
-def test_times_of_before_1970_and_far_from_now_are_kept(host, session: Session, here: Path, seconds: float) -> None:
+def test_times_of_before_1970_and_far_from_now_are_kept(
+    host: ShellHost, session: Session, here: Path, seconds: float
+) -> None:
     grow(here, ["a", "b"])
     os.utime(here / "a", ns=(0, int(seconds * 10**9)))
     upload(session, here, "*")
@@ -196,7 +202,7 @@ def test_times_of_before_1970_and_far_from_now_are_kept(host, session: Session, 
     assert upload(session, here, "*")[0].files == 0
 
 
-def test_a_file_that_became_executable_is_sent_again(host, session: Session, here: Path) -> None:
+def test_a_file_that_became_executable_is_sent_again(host: ShellHost, session: Session, here: Path) -> None:
     grow(here, ["run.sh"])
     upload(session, here, "*")
     os.chmod(here / "run.sh", 0o755)
@@ -204,7 +210,7 @@ def test_a_file_that_became_executable_is_sent_again(host, session: Session, her
     assert os.access(host.home / "work" / "run.sh", os.X_OK)
 
 
-def test_empty_folders_and_new_ones_have_the_users_own_umask(host, session: Session, here: Path) -> None:
+def test_empty_folders_and_new_ones_have_the_users_own_umask(host: ShellHost, session: Session, here: Path) -> None:
     (here / "d" / "empty").mkdir(parents=True)
     grow(here, ["globbed/a"])
     upload(session, here, "d", "globbed/*")
@@ -212,7 +218,7 @@ def test_empty_folders_and_new_ones_have_the_users_own_umask(host, session: Sess
     assert stat.S_IMODE((host.home / "work" / "globbed").stat().st_mode) == 0o777 & ~os.umask(os.umask(0o22))
 
 
-def test_the_sender_resolves_links(host, session: Session, here: Path, tmp_path: Path) -> None:
+def test_the_sender_resolves_links(host: ShellHost, session: Session, here: Path, tmp_path: Path) -> None:
     grow(tmp_path, ["elsewhere/a", "elsewhere/b"])
     (here / "folder").symlink_to("../elsewhere")
     (here / "best").symlink_to("../elsewhere/a")
@@ -229,7 +235,7 @@ def test_the_sender_resolves_links(host, session: Session, here: Path, tmp_path:
 
 
 def test_holes_stay_holes_as_far_as_the_hosts_tar_knows_any(
-    host, shell: str, session: Session, here: Path, tmp_path: Path
+    host: ShellHost, shell: str, session: Session, here: Path, tmp_path: Path
 ) -> None:
     """busybox's tar knows none: then zeros travel, and the holes are made anew here."""
     with open(here / "disk.img", "wb") as file:
@@ -264,7 +270,7 @@ def links(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): os.readlink(path) for path in folder.rglob("*") if path.is_symlink()}
 
 
-def test_a_link_to_what_goes_along_stays_a_link(host, session: Session, here: Path, tmp_path: Path) -> None:
+def test_a_link_to_what_goes_along_stays_a_link(host: ShellHost, session: Session, here: Path, tmp_path: Path) -> None:
     grow_runs(here)
     work = host.home / "work"
     upload(session, here, ".")
@@ -285,7 +291,7 @@ def test_a_link_to_what_goes_along_stays_a_link(host, session: Session, here: Pa
     assert links(work) == links(here)
 
 
-def test_a_small_upload_brings_its_links_along(host, here: Path) -> None:
+def test_a_small_upload_brings_its_links_along(host: ShellHost, here: Path) -> None:
     grow_runs(here)
     small = inline_upload(select_local([parse_upload(".")], here).items)
     assert small is not None
@@ -297,7 +303,7 @@ def test_a_small_upload_brings_its_links_along(host, here: Path) -> None:
 
 
 def test_what_stands_in_the_place_of_a_link_is_lost_only_where_it_is_nothing(
-    host, session: Session, here: Path, tmp_path: Path
+    host: ShellHost, session: Session, here: Path, tmp_path: Path
 ) -> None:
     grow(here, ["run2/m"])
     (here / "latest").symlink_to("run2")
@@ -324,7 +330,7 @@ def test_what_stands_in_the_place_of_a_link_is_lost_only_where_it_is_nothing(
     assert (work / "latest" / "theirs").exists()
 
 
-def test_links_in_the_way_there_are_replaced_not_followed(host, session: Session, here: Path) -> None:
+def test_links_in_the_way_there_are_replaced_not_followed(host: ShellHost, session: Session, here: Path) -> None:
     grow(here, ["d/a", "b"])
     there, outside = host.home / "work", host.home / "outside"
     grow(outside, ["keep"])
@@ -335,7 +341,9 @@ def test_links_in_the_way_there_are_replaced_not_followed(host, session: Session
     assert contents(there) == contents(here)
 
 
-def test_a_link_that_leads_back_is_not_entered_again(host, session: Session, here: Path, tmp_path: Path) -> None:
+def test_a_link_that_leads_back_is_not_entered_again(
+    host: ShellHost, session: Session, here: Path, tmp_path: Path
+) -> None:
     there = host.home / "work"
     grow(there, ["a/x", "a/b/y"])
     (there / "a" / "up").symlink_to("..")
@@ -345,7 +353,7 @@ def test_a_link_that_leads_back_is_not_entered_again(host, session: Session, her
 
 
 @pytest.mark.parametrize("shell", ["dash", "busybox"])
-def test_the_host_finds_what_glob_finds(host, session: Session) -> None:
+def test_the_host_finds_what_glob_finds(host: ShellHost, session: Session) -> None:
     there = host.home / "work"
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -371,7 +379,7 @@ def test_the_host_finds_what_glob_finds(host, session: Session) -> None:
     check()
 
 
-def test_a_target_elsewhere_is_made(host, session: Session, here: Path, tmp_path: Path) -> None:
+def test_a_target_elsewhere_is_made(host: ShellHost, session: Session, here: Path, tmp_path: Path) -> None:
     grow(here, ["a"])
     upload(session, here, f"a|{host.home}/new folder/b", "a|~/up/", "a|../c")
     assert contents(host.home / "new folder") == {"b": b"a" * 100}
@@ -382,7 +390,7 @@ def test_a_target_elsewhere_is_made(host, session: Session, here: Path, tmp_path
     assert contents(tmp_path / "out") == {"y": b"a" * 100}
 
 
-def test_a_folder_whose_name_ends_in_a_newline(host, here: Path, tmp_path: Path) -> None:
+def test_a_folder_whose_name_ends_in_a_newline(host: ShellHost, here: Path, tmp_path: Path) -> None:
     grow(here, ["a"])
     session = placed(host, "work\n")
     upload(session, here, "a", "a|../up\n/b")
@@ -401,14 +409,14 @@ def test_what_is_missing_is_told(session: Session, here: Path, tmp_path: Path) -
     ]
 
 
-def test_hard_links_come_home_as_files(host, session: Session, tmp_path: Path) -> None:
+def test_hard_links_come_home_as_files(host: ShellHost, session: Session, tmp_path: Path) -> None:
     grow(host.home / "work", ["a"])
     os.link(host.home / "work" / "a", host.home / "work" / "b")
     download(session, tmp_path / "back", "*")
     assert contents(tmp_path / "back") == {"a": b"a" * 100, "b": b"a" * 100}
 
 
-def test_what_no_pattern_names_stays_as_it_is_here(host, session: Session, tmp_path: Path) -> None:
+def test_what_no_pattern_names_stays_as_it_is_here(host: ShellHost, session: Session, tmp_path: Path) -> None:
     grow(host.home / "work", ["m.py", "m.zip"])
     home = tmp_path / "back"
     grow(home, ["other.zip"])
@@ -422,7 +430,7 @@ def test_what_no_pattern_names_stays_as_it_is_here(host, session: Session, tmp_p
 
 
 def test_a_link_in_the_way_here_is_refused_and_nothing_behind_it_is_touched(
-    host, session: Session, tmp_path: Path
+    host: ShellHost, session: Session, tmp_path: Path
 ) -> None:
     grow(host.home / "work", ["logs/a.txt"])
     home, outside = tmp_path / "back", tmp_path / "outside"
@@ -435,7 +443,7 @@ def test_a_link_in_the_way_here_is_refused_and_nothing_behind_it_is_touched(
     assert [one.name for one in home.iterdir()] == ["logs"]
 
 
-def test_a_link_under_a_files_name_here_is_replaced(host, session: Session, tmp_path: Path) -> None:
+def test_a_link_under_a_files_name_here_is_replaced(host: ShellHost, session: Session, tmp_path: Path) -> None:
     grow(host.home / "work", ["a"])
     home, outside = tmp_path / "back", tmp_path / "outside"
     home.mkdir()
@@ -447,7 +455,9 @@ def test_a_link_under_a_files_name_here_is_replaced(host, session: Session, tmp_
     assert not (home / "a").is_symlink()
 
 
-def test_a_folder_in_the_way_of_a_file_is_one_clear_line(host, session: Session, here: Path, tmp_path: Path) -> None:
+def test_a_folder_in_the_way_of_a_file_is_one_clear_line(
+    host: ShellHost, session: Session, here: Path, tmp_path: Path
+) -> None:
     grow(here, ["a", "b"])
     (host.home / "work" / "a").mkdir()
     with pytest.raises(TransferFailed, match=r"host cannot store the files: .*a"):
@@ -459,7 +469,7 @@ def test_a_folder_in_the_way_of_a_file_is_one_clear_line(host, session: Session,
         download(placed(host), tmp_path / "back", "c")
 
 
-def test_a_small_upload_travels_with_the_request_that_starts_the_job(host, here: Path) -> None:
+def test_a_small_upload_travels_with_the_request_that_starts_the_job(host: ShellHost, here: Path) -> None:
     grow(here, [name for name in WILD if len(name) < 100])
     items = select_local([parse_upload(".")], here).items
     data = inline_upload(items)
@@ -476,7 +486,7 @@ def test_a_large_or_distant_upload_does_not_travel_inline(here: Path) -> None:
     (here / "large").write_bytes(bytes(INLINE_LIMIT))
     grow(here, ["small"])
 
-    def inline(text: str) -> bytes | None:
+    def inline(text: str) -> Inline | None:
         return inline_upload(select_local([parse_upload(text)], here).items)
 
     assert inline("large") is None
@@ -485,7 +495,9 @@ def test_a_large_or_distant_upload_does_not_travel_inline(here: Path) -> None:
     assert inline_upload([]) == Inline(b"", [])
 
 
-def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: Path, refusal) -> None:
+def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(
+    host: ShellHost, here: Path, refusal: RefusalOf
+) -> None:
     grow(here, ["a"])
     host.variables["PATH"] = host.path = str(without(host, "tar"))
     session = host.session()
@@ -498,7 +510,7 @@ def test_without_tar_nothing_behind_an_inline_upload_is_carried_out(host, here: 
     assert list((host.home / "work").iterdir()) == []
 
 
-def test_a_connection_cut_within_an_archive_leaves_each_file_old_or_new(host, here: Path) -> None:
+def test_a_connection_cut_within_an_archive_leaves_each_file_old_or_new(host: ShellHost, here: Path) -> None:
     grow(host.home / "work", ["a"])
     (here / "a").write_bytes(os.urandom(100_000))
     (here / "b").write_bytes(os.urandom(100_000))
@@ -517,7 +529,7 @@ def test_a_connection_cut_within_an_archive_leaves_each_file_old_or_new(host, he
     assert contents(host.home / "work") == contents(here)
 
 
-def test_leftovers_there_go_with_the_next_upload(host, session: Session, here: Path) -> None:
+def test_leftovers_there_go_with_the_next_upload(host: ShellHost, session: Session, here: Path) -> None:
     grow(here, ["a"])
     left = host.home / "work" / f".sshrun-part-{os.uname().nodename}"
     grow(left, ["half"])
@@ -535,14 +547,14 @@ def begin_put(session: Session, here: Path, *texts: str) -> bytes:
 
 
 def test_two_clients_that_upload_into_one_directory_leave_each_other_alone(
-    host, session: Session, here: Path, until
+    host: ShellHost, session: Session, here: Path
 ) -> None:
     work = host.home / "work"
     grow(here, ["a", "b"])
     (here / "large").write_bytes(os.urandom(300_000))
     other = placed(host)
     rest = begin_put(session, here, "a", "large")
-    until(lambda: list(work.glob(".sshrun-part-*")))
+    eventually(lambda: list(work.glob(".sshrun-part-*")))
     upload(other, here, "b")
     session.send(rest)
     assert session.reply().word == "put"
@@ -550,7 +562,7 @@ def test_two_clients_that_upload_into_one_directory_leave_each_other_alone(
     assert not list(work.glob(".sshrun*"))
 
 
-def test_two_clients_have_each_their_own_place_for_rsync_and_scp(host, session: Session) -> None:
+def test_two_clients_have_each_their_own_place_for_rsync_and_scp(host: ShellHost, session: Session) -> None:
     other = placed(host)
     for request in (("rsync", "."), ("scp_begin",)):
         places = []
@@ -566,13 +578,13 @@ def test_two_clients_have_each_their_own_place_for_rsync_and_scp(host, session: 
 
 
 def test_what_a_client_that_was_killed_left_goes_with_the_next_upload(
-    host, session: Session, here: Path, until
+    host: ShellHost, session: Session, here: Path
 ) -> None:
     grow(here, ["a"])
     (here / "large").write_bytes(os.urandom(300_000))
     work = host.home / "work"
     begin_put(session, here, "a", "large")
-    (part,) = until(lambda: list(work.glob(".sshrun-part-*")))
+    (part,) = eventually(lambda: list(work.glob(".sshrun-part-*")))
     os.kill(session.child.pid, signal.SIGKILL)
     session.child.wait(timeout=20)
     assert part.is_dir()
@@ -586,14 +598,14 @@ def test_what_a_client_that_was_killed_left_goes_with_the_next_upload(
 
 
 def test_who_lost_the_host_to_a_force_puts_nothing_beside_the_new_job(
-    host, session: Session, here: Path, until, refusal
+    host: ShellHost, session: Session, here: Path, refusal: RefusalOf
 ) -> None:
     work = host.home / "work"
     grow(here, ["a"])
     (here / "large").write_bytes(os.urandom(300_000))
     host.claim(session, host.new_id())
     rest = begin_put(session, here, "a", "large")
-    until(lambda: list(work.glob(".sshrun-part-*")))
+    eventually(lambda: list(work.glob(".sshrun-part-*")))
     other = placed(host)
     host.claim(other, host.new_id(), verb="force")
     session.send(rest)
@@ -604,14 +616,14 @@ def test_who_lost_the_host_to_a_force_puts_nothing_beside_the_new_job(
         assert other.reply().word == request[0]
 
 
-def test_a_folder_that_cannot_be_made_there_is_one_clear_line(host, session: Session, here: Path) -> None:
+def test_a_folder_that_cannot_be_made_there_is_one_clear_line(host: ShellHost, session: Session, here: Path) -> None:
     grow(here, ["a"])
     grow(host.home, ["file"])
     with pytest.raises(TransferFailed, match="the directory ~/file/sub cannot be made or written"):
         upload(session, here, "a|~/file/sub/a")
 
 
-def test_a_folder_there_that_cannot_be_read_is_told(host, tmp_path: Path) -> None:
+def test_a_folder_there_that_cannot_be_read_is_told(host: ShellHost, tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root reads everything")
     session = placed(host)
@@ -622,7 +634,7 @@ def test_a_folder_there_that_cannot_be_read_is_told(host, tmp_path: Path) -> Non
     assert any("closed" in text for text in warnings)
 
 
-def test_without_sha256_nothing_counts_as_retrieved(host, tmp_path: Path) -> None:
+def test_without_sha256_nothing_counts_as_retrieved(host: ShellHost, tmp_path: Path) -> None:
     grow(host.home / "work", ["a"])
     host.variables["PATH"] = host.path = str(without(host, "sha256sum", "shasum"))
     with pytest.raises(TransferFailed, match="no program for SHA-256"):
@@ -630,7 +642,9 @@ def test_without_sha256_nothing_counts_as_retrieved(host, tmp_path: Path) -> Non
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_a_file_that_is_written_to_meanwhile_comes_home_with_a_warning(host, session: Session, tmp_path: Path) -> None:
+def test_a_file_that_is_written_to_meanwhile_comes_home_with_a_warning(
+    host: ShellHost, session: Session, tmp_path: Path
+) -> None:
     """A tar of the host's that appends to the file as soon as it has read it."""
     grow(host.home / "work", ["log"])
     fake(host, "tar", '"$real" "$@"; status=$?; case $* in *chf*) echo more >>./log ;; esac; exit $status')
@@ -640,7 +654,7 @@ def test_a_file_that_is_written_to_meanwhile_comes_home_with_a_warning(host, ses
     assert contents(tmp_path / "back") == {"log": b"log" * 100}
 
 
-def test_a_file_that_vanishes_meanwhile_is_a_warning(host, session: Session, tmp_path: Path) -> None:
+def test_a_file_that_vanishes_meanwhile_is_a_warning(host: ShellHost, session: Session, tmp_path: Path) -> None:
     grow(host.home / "work", ["a", "log"])
     fake(host, "tar", 'case $* in *chf*) rm ./log ;; esac; "$real" "$@"')
     _done, warnings = download(placed(host), tmp_path / "back", "*")
@@ -648,7 +662,7 @@ def test_a_file_that_vanishes_meanwhile_is_a_warning(host, session: Session, tmp
     assert contents(tmp_path / "back") == {"a": b"a" * 100}
 
 
-def test_a_file_that_arrives_damaged_is_not_retrieved(host, session: Session, tmp_path: Path) -> None:
+def test_a_file_that_arrives_damaged_is_not_retrieved(host: ShellHost, session: Session, tmp_path: Path) -> None:
     (host.home / "work" / "file").write_bytes(b"Q" * 10_000)
     fake(host, "tar", 'case $* in *chf*) "$real" "$@" | tr Q R ;; *) "$real" "$@" ;; esac')
     with pytest.raises(TransferFailed, match="file did not arrive as it is on host"):
@@ -656,20 +670,20 @@ def test_a_file_that_arrives_damaged_is_not_retrieved(host, session: Session, tm
     assert list((tmp_path / "back").iterdir()) == []
 
 
-def test_a_refusal_ends_the_session(host, session: Session, here: Path) -> None:
+def test_a_refusal_ends_the_session(host: ShellHost, session: Session, here: Path) -> None:
     session.request("put", "/proc/nowhere", "0", "")
     with pytest.raises(Refusal):
         session.reply()
 
 
-def speak_german(host) -> None:
+def speak_german(host: ShellHost) -> None:
     if not shutil.which("localedef") or not os.path.exists("/usr/share/i18n/locales/de_DE"):
         pytest.skip("this needs a locale: apt install locales")
     subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", host.home / "de_DE.UTF-8"], check=False)
     host.variables |= {"LOCPATH": str(host.home), "LC_ALL": "de_DE.UTF-8"}
 
 
-def fake(host, name: str, script: str) -> None:
+def fake(host: ShellHost, name: str, script: str) -> None:
     """Puts a program before the host's own; `$real` is that one."""
     host.needs_path()
     folder = host.home / "fake"
@@ -682,7 +696,7 @@ def fake(host, name: str, script: str) -> None:
     host.variables["PATH"] = host.path = f"{folder}:{host.path}"
 
 
-def without(host, *names: str) -> Path:
+def without(host: ShellHost, *names: str) -> Path:
     """A folder with all the host's programs but some."""
     host.needs_path()
     folder = host.home / "programs"

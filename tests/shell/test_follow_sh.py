@@ -10,16 +10,20 @@ import time
 
 import pytest
 
+from sshrun.session.session import Session
+from support.shell_host import RefusalOf, ShellHost
+from support.waiting import eventually
+
 
 @pytest.mark.parametrize("offset", [0, 1, 5, 6, 11])
-def test_log_goes_on_at_the_byte_that_was_asked_for(host, offset) -> None:
+def test_log_goes_on_at_the_byte_that_was_asked_for(host: ShellHost, offset: int) -> None:
     log = b"one\0two\xffend"
     session, job = host.begin(["sh", "-c", r"printf 'one\000two\377end'"])
     assert host.follow(session, job).log == log
     assert host.follow(session, job, offset).log == log[offset:]
 
 
-def test_offset_beyond_the_log_is_refused(host, refusal) -> None:
+def test_offset_beyond_the_log_is_refused(host: ShellHost, refusal: RefusalOf) -> None:
     """The log was cut, or it is another: to go on would show bytes of something else."""
     session, job = host.begin(["sh", "-c", "echo 12345"])
     host.follow(session, job)
@@ -28,13 +32,13 @@ def test_offset_beyond_the_log_is_refused(host, refusal) -> None:
     assert (refused.word, refused.values) == ("truncated", "6")
 
 
-def test_log_of_a_job_that_never_was_is_refused(host, refusal) -> None:
+def test_log_of_a_job_that_never_was_is_refused(host: ShellHost, refusal: RefusalOf) -> None:
     session = host.session()
     session.request("follow", "never-was", "0")
     assert refusal(session).word == "nothing"
 
 
-def test_output_arrives_while_the_job_runs(host, until) -> None:
+def test_output_arrives_while_the_job_runs(host: ShellHost) -> None:
     gate = host.home / "gate"
     session, job = host.begin(["sh", "-c", f"echo first; while [ ! -e {gate} ]; do sleep 0.05; done; printf last"])
     session.request("follow", job, "0")
@@ -48,7 +52,7 @@ def test_output_arrives_while_the_job_runs(host, until) -> None:
     assert session.reply() == ("end", "10")
 
 
-def test_end_is_told_at_once(host) -> None:
+def test_end_is_told_at_once(host: ShellHost) -> None:
     session, job = host.begin(["sleep", "1"])
     ended = host.follow(session, job)
     late = time.time() - float(ended.words[4]) - 1  # "ended" is in whole seconds
@@ -56,7 +60,7 @@ def test_end_is_told_at_once(host) -> None:
     assert ended.state == "finished"
 
 
-def test_much_output_is_whole(host) -> None:
+def test_much_output_is_whole(host: ShellHost) -> None:
     size = 40_000_000
     session, job = host.begin(["sh", "-c", f"head -c {size} /dev/urandom | tee copy"])
     log = host.follow(session, job).log
@@ -65,7 +69,7 @@ def test_much_output_is_whole(host) -> None:
     assert hashlib.sha256(log).digest() == hashlib.sha256(copy).digest()
 
 
-def test_many_clients_see_the_same(host) -> None:
+def test_many_clients_see_the_same(host: ShellHost) -> None:
     first, job = host.begin(["sh", "-c", "for number in 1 2 3 4 5 6 7 8 9; do echo $number; sleep 0.05; done; exit 9"])
     sessions = [first, *(host.session() for _ in range(3))]
     for session in sessions:
@@ -77,10 +81,10 @@ def test_many_clients_see_the_same(host) -> None:
         assert (ended.log, ended.code) == (b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", "9")
 
 
-def test_client_that_leaves_takes_nothing_but_its_own_processes_along(host, until) -> None:
+def test_client_that_leaves_takes_nothing_but_its_own_processes_along(host: ShellHost) -> None:
     gate = host.home / "gate"
     session, job = host.begin(["sh", "-c", f"echo ready; while [ ! -e {gate} ]; do sleep 0.05; done; echo over"])
-    until(lambda: (host.job(job) / "log").read_bytes() == b"ready\n")
+    eventually(lambda: (host.job(job) / "log").read_bytes() == b"ready\n")
     before = set(host.mine())
     follower = host.session()
     follower.request("follow", job, "0")
@@ -90,15 +94,15 @@ def test_client_that_leaves_takes_nothing_but_its_own_processes_along(host, unti
     assert len(during) >= 3
     follower.child.close_stdin()
     follower.child.wait(20)
-    until(lambda: not during & set(host.mine()))
+    eventually(lambda: not during & set(host.mine()))
     gate.touch()
     assert host.follow(session, job).log == b"ready\nover\n"
 
 
-def test_client_whose_connection_dies_leaves_no_process_behind(host, until) -> None:
+def test_client_whose_connection_dies_leaves_no_process_behind(host: ShellHost) -> None:
     session, job = host.begin(["sh", "-c", "echo ready; exec sleep 60"])
     # Not at "ready": for a moment of its exec a process has no environment to be known by (proc(5)).
-    until(lambda: "sleep 60" in host.mine().values())
+    eventually(lambda: "sleep 60" in host.mine().values())
     before = set(host.mine())
     follower = host.session()
     follower.request("follow", job, "0")
@@ -106,11 +110,11 @@ def test_client_whose_connection_dies_leaves_no_process_behind(host, until) -> N
     during = set(host.mine()) - before
     follower.child.close()
     follower.child.wait(20)
-    until(lambda: not during & set(host.mine()))
+    eventually(lambda: not during & set(host.mine()))
     assert host.look(session, job)[1] == "running"
 
 
-def test_log_that_is_cut_off_at_random_moments_comes_whole(host) -> None:
+def test_log_that_is_cut_off_at_random_moments_comes_whole(host: ShellHost) -> None:
     """A client that loses its connection again and again, and goes on each time where its own copy ends."""
     moments = random.Random(1)
     script = 'n=0; while [ $n -lt 3000 ]; do n=$((n + 1)); echo "line $n"; done; sleep 0.3; echo end'
@@ -134,7 +138,7 @@ def test_log_that_is_cut_off_at_random_moments_comes_whole(host) -> None:
     assert ended.code == "3"
 
 
-def test_session_goes_on_after_the_log(host) -> None:
+def test_session_goes_on_after_the_log(host: ShellHost) -> None:
     session, job = host.begin(["sh", "-c", "echo one; exit 2"])
     assert host.follow(session, job).code == "2"
     assert host.follow(session, job, 4).code == "2"
@@ -142,7 +146,7 @@ def test_session_goes_on_after_the_log(host) -> None:
     host.begin(["sh", "-c", "exit 3"], session=session)
 
 
-def test_end_of_the_log_is_not_mistaken_for_bytes_of_the_log(host) -> None:
+def test_end_of_the_log_is_not_mistaken_for_bytes_of_the_log(host: ShellHost) -> None:
     """A job that prints what looks like a reply, also without a newline before the end."""
     session = host.session()
     nonce = session.nonce.decode()
@@ -150,7 +154,7 @@ def test_end_of_the_log_is_not_mistaken_for_bytes_of_the_log(host) -> None:
     assert host.follow(session, job).log == f"{nonce[:-1]}\n{nonce}x{nonce[:5]}".encode()
 
 
-def follow_with_asides(host, session, job: str, offset: int = 0) -> tuple[bytes, list[str]]:
+def follow_with_asides(host: ShellHost, session: Session, job: str, offset: int = 0) -> tuple[bytes, list[str]]:
     """A log to its end, and what was said beside it."""
     session.request("follow", job, str(offset))
     assert session.reply(20).word == "log"
@@ -165,7 +169,7 @@ def follow_with_asides(host, session, job: str, offset: int = 0) -> tuple[bytes,
     return log, asides
 
 
-def test_what_a_job_is_at_is_told_beside_the_log(host) -> None:
+def test_what_a_job_is_at_is_told_beside_the_log(host: ShellHost) -> None:
     startup = ["printf 'a\\n'; sleep 2.2", "echo b\nsleep 2.2", "exit_code=3"]
     session, job = host.begin(["sh", "-c", "sleep 2.2; echo c"], startup=startup)
     log, asides = follow_with_asides(host, session, job)
@@ -178,7 +182,7 @@ def test_what_a_job_is_at_is_told_beside_the_log(host) -> None:
     assert session.errors == b"", "what was said aside is no error"
 
 
-def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(host, until) -> None:
+def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(host: ShellHost) -> None:
     _, job = host.begin(["sh", "-c", "echo up; while [ ! -e gate ]; do sleep 0.05; done"], startup=["sleep 6"])
     early = host.session()
     began = time.monotonic()
@@ -190,7 +194,7 @@ def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(
     assert aside == ("phase", "startup 1 1 sleep 6") and time.monotonic() - began < 5
     early.child.close_stdin()
     early.child.wait(20)
-    until(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
+    eventually(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
     before = set(host.mine())
     late = host.session()
     late.request("follow", job, "3")
@@ -202,19 +206,19 @@ def test_who_comes_later_is_told_at_once_and_nothing_is_looked_at_while_it_runs(
     assert host.rest(late).state == "finished"
 
 
-def test_a_watcher_ends_with_a_job_that_never_runs(host, until) -> None:
+def test_a_watcher_ends_with_a_job_that_never_runs(host: ShellHost) -> None:
     session, job = host.begin(["true"], startup=["sleep 1.5; exit 4"])
     before = set(host.mine())
     log, asides = follow_with_asides(host, session, job)
     assert (log, asides[-1]) == (b"", "startup 1 1 sleep 1.5; exit 4")
-    until(lambda: set(host.mine()) <= before, 5)
+    eventually(lambda: set(host.mine()) <= before, 5)
 
 
-def test_the_end_of_what_the_command_left_is_told_beside_the_log(host, until) -> None:
+def test_the_end_of_what_the_command_left_is_told_beside_the_log(host: ShellHost) -> None:
     """To who follows from the start, and at once to who comes later; nothing of a follow is left afterwards."""
     left = "until [ -e gate ]; do sleep 0.05; done"
     session, job = host.begin(["sh", "-c", f"echo up; until [ -e gone ]; do sleep 0.05; done; {{ {left}; }} &"])
-    until(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
+    eventually(lambda: (host.job(job) / "log").read_bytes() == b"up\n")
     session.request("follow", job, "0")
     assert session.reply(20).word == "log"
     pieces = session.raw_and_notices(timeout=20)
@@ -232,14 +236,14 @@ def test_the_end_of_what_the_command_left_is_told_beside_the_log(host, until) ->
     assert dropped.reply().word == "log"
     dropped.child.close()
     dropped.child.wait(20)
-    until(lambda: not [words for pid, words in host.mine().items() if pid not in before and "sleep" not in words])
+    eventually(lambda: not [words for pid, words in host.mine().items() if pid not in before and "sleep" not in words])
     (host.home / "work" / "gate").touch()
     assert (host.rest(session).state, host.rest(late).state) == ("finished", "finished")
 
 
-def test_a_job_of_a_version_that_did_not_tell_of_it_is_followed_to_its_end(host, until) -> None:
+def test_a_job_of_a_version_that_did_not_tell_of_it_is_followed_to_its_end(host: ShellHost) -> None:
     session, job = host.begin(["sh", "-c", "until [ -e gate ]; do sleep 0.05; done; sleep 1 &"])
-    until(lambda: host.look(session, job)[1] == "running")
+    eventually(lambda: host.look(session, job)[1] == "running")
     (host.job(job) / "working").unlink()
     session.request("follow", job, "0")
     assert session.reply(20).word == "log"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from support.shell_host import ShellHost
+from support.waiting import eventually
+
 WEIRD = (
     b"plain",
     b"",
@@ -34,7 +37,7 @@ WEIRD = (
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 77, 100, 126, 127, 128, 129, 137, 200, 254, 255])
-def test_exit_code_is_the_commands_own(host, code) -> None:
+def test_exit_code_is_the_commands_own(host: ShellHost, code: int) -> None:
     ended = host.sh('exit "$1"', str(code))
     assert (ended.state, ended.code) == ("finished", str(code))
 
@@ -42,35 +45,35 @@ def test_exit_code_is_the_commands_own(host, code) -> None:
 @pytest.mark.parametrize(
     ("name", "number"), [("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("SEGV", 11), ("TERM", 15)]
 )
-def test_signal_that_ended_the_command_is_its_exit_code(host, name, number) -> None:
+def test_signal_that_ended_the_command_is_its_exit_code(host: ShellHost, name: str, number: int) -> None:
     # dash, since bash ignores SIGQUIT for itself
     ended = host.run(["/usr/bin/dash", "-c", 'ulimit -c 0; kill -"$1" $$; sleep 5', "sh", name])
     assert (ended.state, ended.code) == ("finished", str(128 + number))
     assert ended.log == b""  # no "Terminated" of a shell's own
 
 
-def test_command_that_is_not_there_is_127(host) -> None:
+def test_command_that_is_not_there_is_127(host: ShellHost) -> None:
     assert host.run(["/no/such/program"]).code == "127"
 
 
-def test_log_holds_every_byte_of_output_and_errors(host) -> None:
+def test_log_holds_every_byte_of_output_and_errors(host: ShellHost) -> None:
     ended = host.sh(r"printf 'a\000b\377\033[1m\r\n'; printf 'to stderr' >&2")
     assert ended.log == b"a\0b\xff\x1b[1m\r\nto stderr"
 
 
-def test_arguments_arrive_with_every_byte(host) -> None:
+def test_arguments_arrive_with_every_byte(host: ShellHost) -> None:
     ended = host.sh('for word; do printf "%s\\000" "$word"; done', *WEIRD)
     assert ended.log.split(b"\0")[:-1] == list(WEIRD)
 
 
-def test_environment_arrives_with_every_byte(host) -> None:
+def test_environment_arrives_with_every_byte(host: ShellHost) -> None:
     wanted = {b"V%d" % number: value for number, value in enumerate(WEIRD)}
     ended = host.run(["cat", "/proc/self/environ"], environment=[name + b"=" + value for name, value in wanted.items()])
     found = dict(line.partition(b"=")[::2] for line in ended.log.split(b"\0"))
     assert {name: found.get(name) for name in wanted} == wanted
 
 
-def test_working_directory_of_any_name_is_made_and_entered(host) -> None:
+def test_working_directory_of_any_name_is_made_and_entered(host: ShellHost) -> None:
     folder = host.home / "a b'c\"$HOME\\n\u00e4" / "-d"
     ended = host.sh("pwd", folder=str(folder))
     assert ended.log.decode() == f"{folder}\n"
@@ -79,22 +82,22 @@ def test_working_directory_of_any_name_is_made_and_entered(host) -> None:
 @pytest.mark.parametrize(
     ("folder", "found"), [("x/y", "home/x/y"), ("~/z", "home/z"), ("~", "home"), (".", "home"), ("-p", "home/-p")]
 )
-def test_working_directory_is_relative_to_the_login_directory(host, folder, found) -> None:
+def test_working_directory_is_relative_to_the_login_directory(host: ShellHost, folder: str, found: str) -> None:
     assert host.sh("pwd", folder=folder).log.decode() == f"{host.home.parent / found}\n"
 
 
-def test_standard_input_is_empty(host) -> None:
+def test_standard_input_is_empty(host: ShellHost) -> None:
     assert host.run(["readlink", "/proc/self/fd/0"]).log == b"/dev/null\n"
     assert host.sh("cat", startup=["cat"]).log == b""
 
 
-def test_only_hang_up_is_ignored(host) -> None:
+def test_only_hang_up_is_ignored(host: ShellHost) -> None:
     ended = host.run(["grep", "SigIgn", "/proc/self/status"])
     # Bit 0 is SIGHUP. The C library's own signals, 32 and 33, are ignored in whatever posix_spawn(3) starts.
     assert int(ended.log.split()[1], 16) & 0x7FFFFFFF == 1
 
 
-def test_job_has_no_terminal_and_no_file_open_but_its_log(host) -> None:
+def test_job_has_no_terminal_and_no_file_open_but_its_log(host: ShellHost) -> None:
     before = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if os.path.lexists(link)}
     session, job = host.begin(["sh", "-c", 'cat /proc/$$/stat; for link in /proc/$$/fd/*; do readlink "$link"; done'])
     terminal, *links = host.follow(session, job).log.decode().splitlines()
@@ -102,7 +105,7 @@ def test_job_has_no_terminal_and_no_file_open_but_its_log(host) -> None:
     assert {link for link in links if not link.endswith("/fd")} - before == {str(host.job(job) / "log")}
 
 
-def test_files_of_the_job_have_the_users_umask_and_its_state_is_private(host) -> None:
+def test_files_of_the_job_have_the_users_umask_and_its_state_is_private(host: ShellHost) -> None:
     session = host.session("umask 027; cd")
     session, job = host.begin(
         ["sh", "-c", "umask; touch file; echo done"], session=session, environment=["SECRET=canary"]
@@ -116,19 +119,19 @@ def test_files_of_the_job_have_the_users_umask_and_its_state_is_private(host) ->
     assert [path for path in state if path.stat().st_mode & 0o077] == []
 
 
-def test_values_of_the_environment_are_in_no_command_line(host, until) -> None:
+def test_values_of_the_environment_are_in_no_command_line(host: ShellHost) -> None:
     host.begin(["sleep", "60"], environment=["SECRET=canary-in-the-mine"], startup=["export OTHER=canary-in-the-mine"])
-    until(lambda: any(words == "sleep 60" for words in host.mine().values()))
+    eventually(lambda: any(words == "sleep 60" for words in host.mine().values()))
     assert [words for words in host.mine().values() if "canary" in words] == []
 
 
-def test_profile_speaks_neither_in_the_log_nor_in_the_session(host) -> None:
+def test_profile_speaks_neither_in_the_log_nor_in_the_session(host: ShellHost) -> None:
     for name in (".profile", ".bash_profile", ".bashrc"):
         (host.home / name).write_text("echo noise; echo noise >&2; export FROM_PROFILE=yes\n")
     assert host.sh('echo "$FROM_PROFILE"').log == b"yes\n"
 
 
-def _profile(host, text) -> None:
+def _profile(host: ShellHost, text: str) -> None:
     for name in (".profile", ".bash_profile"):
         (host.home / name).write_text(text)
 
@@ -143,7 +146,7 @@ def _profile(host, text) -> None:
         "trap 'echo \"$BASH_COMMAND $* $enter_line $line $decoded\" | tee -a trace' DEBUG; set -T",
     ],
 )
-def test_profile_that_traces_shows_no_value_of_the_environment(host, line) -> None:
+def test_profile_that_traces_shows_no_value_of_the_environment(host: ShellHost, line: str) -> None:
     if host.shell == "busybox" and line.startswith(("export", "trap", "exec")):
         pytest.skip("bash alone knows these")
     _profile(host, f"{line}\n")
@@ -174,7 +177,7 @@ def test_profile_that_traces_shows_no_value_of_the_environment(host, line) -> No
         "cat() { echo cat; }; sed() { echo sed; }; ln() { echo ln; }; export -f cat sed ln",
     ],
 )
-def test_what_a_start_file_exports_changes_no_session(host, line) -> None:
+def test_what_a_start_file_exports_changes_no_session(host: ShellHost, line: str) -> None:
     session, job = host.begin(["sh", "-c", "sleep 2.5; echo ran"], session=host.session(line, login_shell="/bin/bash"))
     assert host.follow(session, job).log == b"ran\n"
     time.sleep(1.5)  # an idle client
@@ -182,7 +185,7 @@ def test_what_a_start_file_exports_changes_no_session(host, line) -> None:
     assert session.errors == b""
 
 
-def test_a_job_has_what_its_session_sets_aside(host) -> None:
+def test_a_job_has_what_its_session_sets_aside(host: ShellHost) -> None:
     session, job = host.begin(
         ["sh", "-c", 'echo "$TAR_OPTIONS,$CDPATH"'],
         session=host.session("TAR_OPTIONS='-v --totals'; CDPATH=/:/usr; export TAR_OPTIONS CDPATH"),
@@ -190,14 +193,14 @@ def test_a_job_has_what_its_session_sets_aside(host) -> None:
     assert host.follow(session, job).log == b"-v --totals,/:/usr\n"
 
 
-def test_profile_may_go_to_another_folder(host) -> None:
+def test_profile_may_go_to_another_folder(host: ShellHost) -> None:
     _profile(host, "cd /\n")
     ended = host.sh("pwd; exit 3")
     assert (ended.code, ended.log) == ("3", b"%b/work\n" % os.fsencode(host.home))
 
 
 @pytest.mark.parametrize("end", ["exit 0", "exec true"])
-def test_profile_that_lets_no_job_run_is_no_success(host, end) -> None:
+def test_profile_that_lets_no_job_run_is_no_success(host: ShellHost, end: str) -> None:
     _profile(host, f"{end}\n")
     ended = host.sh("echo ran")
     assert ended.code == "1"
@@ -205,7 +208,7 @@ def test_profile_that_lets_no_job_run_is_no_success(host, end) -> None:
 
 
 @pytest.mark.parametrize("end", ["exit 0", "exec true", ". ./ends", "trap 'exit 0' EXIT; exit 7"])
-def test_startup_command_that_ends_the_shell_well_is_no_success(host, end) -> None:
+def test_startup_command_that_ends_the_shell_well_is_no_success(host: ShellHost, end: str) -> None:
     (host.home / "work").mkdir()
     (host.home / "work" / "ends").write_text("exit 0\n")
     ended = host.sh("echo ran", startup=["true", end])
@@ -216,19 +219,19 @@ def test_startup_command_that_ends_the_shell_well_is_no_success(host, end) -> No
     assert ended.words[-2:] == ["startup", "2"]
 
 
-def test_end_of_the_shell_in_the_making_of_the_environment_is_no_success(host) -> None:
+def test_end_of_the_shell_in_the_making_of_the_environment_is_no_success(host: ShellHost) -> None:
     """A start file may leave a trap that makes any end of the shell a good one."""
     _profile(host, "trap 'exit 0' EXIT\n")
     ended = host.sh("echo ran", files={"venv": ["no-such-python"], "requirements": []})
     assert (ended.code, ended.log) == ("1", b"")
 
 
-def test_command_that_begins_has_its_own_exit_code_whatever_a_startup_command_left_set(host) -> None:
+def test_command_that_begins_has_its_own_exit_code_whatever_a_startup_command_left_set(host: ShellHost) -> None:
     ended = host.sh("echo ran", startup=["set -C", "trap 'exit 9' EXIT"])
     assert (ended.code, ended.log, ended.notes) == ("0", b"ran\n", "")
 
 
-def test_return_ends_the_one_startup_command_that_says_it(host) -> None:
+def test_return_ends_the_one_startup_command_that_says_it(host: ShellHost) -> None:
     ended = host.sh("echo ran", startup=["echo one; return 0; echo never", "echo two"])
     assert (ended.code, ended.log) == ("0", b"one\ntwo\nran\n")
     ended = host.sh("echo ran", startup=["return 6", "echo two"])
@@ -236,13 +239,13 @@ def test_return_ends_the_one_startup_command_that_says_it(host) -> None:
 
 
 @pytest.mark.parametrize("left", ["set -C", "set -eu", "set -f", "set -a", "IFS=:"])
-def test_options_that_a_profile_leaves_set_are_none_of_the_jobs(host, left) -> None:
+def test_options_that_a_profile_leaves_set_are_none_of_the_jobs(host: ShellHost, left: str) -> None:
     _profile(host, f"{left}\n")
     ended = host.sh("env | grep -c '^job_'; exit 3", startup=["true >twice; true >twice"])
     assert (ended.code, ended.log) == ("3", b"0\n")
 
 
-def test_startup_commands_share_one_shell_with_the_command(host) -> None:
+def test_startup_commands_share_one_shell_with_the_command(host: ShellHost) -> None:
     startup = ["export ONE=1", "two() { echo two; }", "mkdir -p inner && cd inner", "umask 022\numask 037", "two >&2"]
     ended = host.sh('echo "$ONE"; pwd; umask', startup=startup)
     assert ended.log.decode().split() == ["two", "1", f"{host.home}/work/inner", ended.log.decode().split()[-1]]
@@ -253,7 +256,7 @@ def test_startup_commands_share_one_shell_with_the_command(host) -> None:
     ("command", "code"),
     [("exit 9", 9), ("false", 1), ("(exit 200)", 200), ("no-such-program", 127), ("set -e; (exit 5); true", 5)],
 )
-def test_startup_command_that_fails_ends_the_job_with_its_code(host, command, code) -> None:
+def test_startup_command_that_fails_ends_the_job_with_its_code(host: ShellHost, command: str, code: int) -> None:
     ended = host.sh("echo command", startup=["echo one", command, "echo three"])
     assert (ended.state, ended.code) == ("finished", str(code))
     assert ended.log.startswith(b"one\n")
@@ -262,14 +265,14 @@ def test_startup_command_that_fails_ends_the_job_with_its_code(host, command, co
     assert ended.words[-2:] == ["startup", "2"]
 
 
-def test_startup_command_that_is_no_shell_text_ends_the_job(host) -> None:
+def test_startup_command_that_is_no_shell_text_ends_the_job(host: ShellHost) -> None:
     ended = host.sh("echo command", startup=["if then (", "echo three"])
     assert ended.state == "finished"
     assert ended.code != "0"
     assert b"three" not in ended.log
 
 
-def test_none_of_our_functions_stand_before_the_users_commands(host) -> None:
+def test_none_of_our_functions_stand_before_the_users_commands(host: ShellHost) -> None:
     functions = [
         line.partition("()")[0]
         for part in (Path(__file__).parents[2] / "sshrun" / "remote").glob("*.sh")
@@ -281,30 +284,30 @@ def test_none_of_our_functions_stand_before_the_users_commands(host) -> None:
     assert host.sh(":", startup=ours).log == b""
 
 
-def test_startup_commands_find_the_shell_as_after_a_login(host) -> None:
+def test_startup_commands_find_the_shell_as_after_a_login(host: ShellHost) -> None:
     ended = host.sh(":", startup=['printf %s "$IFS" | od -An -tx1', "case $- in *f*) echo noglob ;; esac", 'echo "$#"'])
     assert ended.log.split() == [b"20", b"09", b"0a", b"0"]
 
 
-def test_phase_tells_what_the_job_is_at(host, until) -> None:
+def test_phase_tells_what_the_job_is_at(host: ShellHost) -> None:
     gate = host.home / "gate"
     waiting = f"while [ ! -e {gate} ]; do sleep 0.05; done"
     session, job = host.begin(["sleep", "60"], startup=["true", waiting])
-    until(lambda: host.look(session, job)[-2:] == ["startup", "2"])
+    eventually(lambda: host.look(session, job)[-2:] == ["startup", "2"])
     assert host.look(session, job)[1] == "preparing"
     gate.touch()
-    until(lambda: host.look(session, job)[-1] == "running")
+    eventually(lambda: host.look(session, job)[-1] == "running")
     assert host.look(session, job)[1] == "running"
 
 
-def test_times_of_start_and_end_are_kept(host) -> None:
+def test_times_of_start_and_end_are_kept(host: ShellHost) -> None:
     before = int(time.time())
     ended = host.sh("exit 0")
     started, finished = (int(word) for word in ended.words[3:5])
     assert before <= started <= finished <= time.time()
 
 
-def test_job_outlives_its_session(host, until) -> None:
+def test_job_outlives_its_session(host: ShellHost) -> None:
     gate = host.home / "gate"
     session, job = host.begin(["sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.05; done; echo alive; exit 3"])
     session.child.kill()
@@ -313,10 +316,10 @@ def test_job_outlives_its_session(host, until) -> None:
     assert (ended.log, ended.code) == (b"alive\n", "3")
 
 
-def test_supervisor_that_is_killed_leaves_the_job_lost(host, until) -> None:
+def test_supervisor_that_is_killed_leaves_the_job_lost(host: ShellHost) -> None:
     session, job = host.begin(["sleep", "60"])
     supervisor = int((host.job(job) / "id").read_text().split()[0])
-    until(lambda: host.look(session, job)[1] == "running")
+    eventually(lambda: host.look(session, job)[1] == "running")
     session.request("follow", job, "0")
     assert session.reply().word == "log"
     os.kill(supervisor, signal.SIGKILL)
@@ -327,7 +330,7 @@ def test_supervisor_that_is_killed_leaves_the_job_lost(host, until) -> None:
     assert "sleep 60" not in host.mine().values()
 
 
-def test_exit_code_is_recorded_though_a_stop_took_the_supervisors_programs_for_the_jobs(host) -> None:
+def test_exit_code_is_recorded_though_a_stop_took_the_supervisors_programs_for_the_jobs(host: ShellHost) -> None:
     """Between the end of the command and the end of the supervisor, a stop may find "date" and "mv", and end them."""
     for name in ("date", "mv"):
         real = f"{shutil.which('busybox')} {name}" if host.shell == "busybox" else shutil.which(name)
@@ -345,7 +348,7 @@ def test_exit_code_is_recorded_though_a_stop_took_the_supervisors_programs_for_t
     assert (host.job(job) / "ended").read_text().strip().isdigit()
 
 
-def test_archive_that_the_job_left_as_it_was_is_told_from_a_new_one(host) -> None:
+def test_archive_that_the_job_left_as_it_was_is_told_from_a_new_one(host: ShellHost) -> None:
     work = host.home / "work"
     work.mkdir()
     answers = []
@@ -361,7 +364,7 @@ def test_archive_that_the_job_left_as_it_was_is_told_from_a_new_one(host) -> Non
     assert answers == [("archive", "same"), ("archive", "new"), ("archive", "none")]
 
 
-def test_clean_removes_the_archive_of_an_earlier_run_and_never_the_jobs_own(host) -> None:
+def test_clean_removes_the_archive_of_an_earlier_run_and_never_the_jobs_own(host: ShellHost) -> None:
     """A start that is sent again, since its answer was lost, cleans again."""
     session = host.session()
     job = host.new_id()
@@ -380,23 +383,23 @@ def test_clean_removes_the_archive_of_an_earlier_run_and_never_the_jobs_own(host
     assert archive.read_text() == "own\n"
 
 
-def test_python_does_not_keep_what_it_prints(host, until) -> None:
+def test_python_does_not_keep_what_it_prints(host: ShellHost) -> None:
     """Also a Python that a shell script starts."""
     script = "print('one'); import time; time.sleep(60)"
     _session, job = host.begin(
         ["sh", "-c", f'{sys.executable} -c "{script}"; true'], files={"defaults": ["PYTHONUNBUFFERED=1"]}
     )
-    until(lambda: (host.job(job) / "log").read_bytes() == b"one\n")
+    eventually(lambda: (host.job(job) / "log").read_bytes() == b"one\n")
 
 
-def test_defaults_reach_startup_commands_and_the_command(host) -> None:
+def test_defaults_reach_startup_commands_and_the_command(host: ShellHost) -> None:
     ended = host.sh('echo "$COLUMNS"', startup=['echo "$COLUMNS"'], files={"defaults": ["COLUMNS=137"]})
     assert ended.log == b"137\n137\n"
 
 
 @pytest.mark.parametrize("value", ["0", ""])
 @pytest.mark.parametrize("where", ["environment", "start file", "startup command"])
-def test_a_default_gives_way_to_whatever_else_sets_the_variable(host, where, value) -> None:
+def test_a_default_gives_way_to_whatever_else_sets_the_variable(host: ShellHost, where: str, value: str) -> None:
     if where == "start file":
         _profile(host, f"export PYTHONUNBUFFERED={value}\n")
     ended = host.sh(
@@ -414,13 +417,13 @@ OF_THE_LOGIN = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_ORIGINAL_COMMAND")
 SHOWN = 'env | grep -E "^(DISPLAY|XAUTHORITY|WAYLAND|SSH_)"'
 
 
-def test_nothing_of_the_connection_reaches_a_job_that_outlives_it(host) -> None:
+def test_nothing_of_the_connection_reaches_a_job_that_outlives_it(host: ShellHost) -> None:
     host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
     ended = host.sh(f"{SHOWN}; echo over", startup=[f"{SHOWN} || echo none"])
     assert ended.log == b"none\nover\n"
 
 
-def test_what_the_person_sets_in_the_place_of_the_connections_own_reaches_the_job(host) -> None:
+def test_what_the_person_sets_in_the_place_of_the_connections_own_reaches_the_job(host: ShellHost) -> None:
     """A start file looks first whether an agent is there; and it may ask how somebody logged in."""
     host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
     _profile(
@@ -432,10 +435,10 @@ def test_what_the_person_sets_in_the_place_of_the_connections_own_reaches_the_jo
     assert ended.log == b"lasting ssh :99 mine\n"
 
 
-def test_nothing_of_the_connection_reaches_the_shutdown_commands(host, until) -> None:
+def test_nothing_of_the_connection_reaches_the_shutdown_commands(host: ShellHost) -> None:
     host.variables |= dict.fromkeys((*OF_THE_CONNECTION, *OF_THE_LOGIN), "of the connection")
     session, job = host.begin(["true"])
     host.follow(session, job)
     host.release(session, job, f"{SHOWN} >shown || echo none >shown")
-    until(lambda: (host.home / "work" / "shown").is_file() and (host.home / "work" / "shown").read_bytes())
+    eventually(lambda: (host.home / "work" / "shown").is_file() and (host.home / "work" / "shown").read_bytes())
     assert (host.home / "work" / "shown").read_text() == "none\n"

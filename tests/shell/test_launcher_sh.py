@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support.shell_host import ShellHost
+
 # Each function does what "direct" does, and leaves a line; "usage" answers by itself.
 COUNTING = """
 counting_start() { echo start >>"$HOME/calls" && direct_start "$@"; }
@@ -12,7 +14,7 @@ counting_usage() { reply use queue short; }
 """
 
 
-def test_a_second_launcher_adds_a_part_and_changes_no_other(host) -> None:
+def test_a_second_launcher_adds_a_part_and_changes_no_other(host: ShellHost) -> None:
     host.variables["MORE_PROGRAM"] = COUNTING
     session, job = host.begin(["sleep", host.mark], files={"launcher": ["counting"]})
     session.request("status", "1")
@@ -28,7 +30,7 @@ def test_a_second_launcher_adds_a_part_and_changes_no_other(host) -> None:
     assert "lives" in calls and calls.count("stop") == 1
 
 
-def test_a_job_that_names_no_launcher_was_launched_directly(host) -> None:
+def test_a_job_that_names_no_launcher_was_launched_directly(host: ShellHost) -> None:
     host.variables["MORE_PROGRAM"] = COUNTING
     session, job = host.begin(["sh", "-c", "exit 7"])
     assert host.follow(session, job).code == "7"

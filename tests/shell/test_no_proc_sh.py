@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from support.shell_host import RefusalOf, ShellHost
+from support.waiting import eventually
+
 
 @pytest.fixture
-def without_proc(host, mounts, tmp_path) -> Path:
+def without_proc(host: ShellHost, mounts: None, tmp_path: Path) -> Path:
     """A login shell from which /proc is hidden, also from its jobs; the real one stands in the folder `proc`."""
     proc = tmp_path / "proc"
     proc.mkdir()
@@ -19,7 +22,7 @@ def without_proc(host, mounts, tmp_path) -> Path:
     return path
 
 
-def test_ps_stands_in_for_proc(host, without_proc, tmp_path, until) -> None:
+def test_ps_stands_in_for_proc(host: ShellHost, without_proc: Path, tmp_path: Path) -> None:
     ps = host.vacant("ps")
     show = f'mount --bind {tmp_path}/proc /proc && exec /usr/bin/ps "$@"'
     ps.write_text(f"#!/bin/sh\nexec /usr/bin/unshare --mount /bin/sh -c '{show}' ps \"$@\"\n")
@@ -29,13 +32,15 @@ def test_ps_stands_in_for_proc(host, without_proc, tmp_path, until) -> None:
     assert (ended.log, ended.state, ended.code) == (b"ran\n", "finished", "3")
     host.release(session, job)
     session, job = host.begin(["sleep", host.mark], session=host.session(login_shell=str(without_proc)))
-    until(lambda: host.look(session, job)[1] == "running")
+    eventually(lambda: host.look(session, job)[1] == "running")
     session.request("stop", job)
     assert [reply.word for reply in session.replies("stopped")][-1] == "stopped"
     assert host.look(session, job)[1] == "finished"
 
 
-def test_where_nothing_tells_of_processes_that_is_what_is_said(host, without_proc, refusal) -> None:
+def test_where_nothing_tells_of_processes_that_is_what_is_said(
+    host: ShellHost, without_proc: Path, refusal: RefusalOf
+) -> None:
     session = host.session(login_shell=str(without_proc))
     session.request("claim", host.new_id(), "9")
     assert refusal(session).word == "blind"

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from sshrun.session.protocol import Refusal
+from sshrun.session.session import Session
+from support.shell_host import HoldBack, RefusalOf, ShellHost
+from support.waiting import eventually
 
 MANY = 20
 
 
-def _answers(sessions, bound=60) -> list[str]:
+def _answers(sessions: Sequence[Session], bound: float = 60) -> list[str]:
     answers = []
     for session in sessions:
         try:
@@ -26,7 +30,7 @@ def _answers(sessions, bound=60) -> list[str]:
     return answers
 
 
-def _send_start(host, session, job, command) -> None:
+def _send_start(host: ShellHost, session: Session, job: str, command: Sequence[str]) -> None:
     """Everything at once and without waiting, so that all of them really run at the same time."""
     session.request("claim", job, "9")
     session.request("place", str(host.home))
@@ -41,14 +45,14 @@ def _send_start(host, session, job, command) -> None:
     session.flush()
 
 
-def test_of_many_starts_at_the_same_moment_exactly_one_wins(host, until) -> None:
+def test_of_many_starts_at_the_same_moment_exactly_one_wins(host: ShellHost) -> None:
     sessions = [host.session() for _ in range(MANY)]
     jobs = [host.new_id() for _ in sessions]
     for session, job in zip(sessions, jobs, strict=True):
         _send_start(host, session, job, ["sh", "-c", "echo ran >>runs; exec sleep 60"])
     answers = _answers(sessions)
     assert sorted(answers) == ["busy"] * (MANY - 1) + ["started"]
-    until((host.home / "runs").exists)
+    eventually((host.home / "runs").exists)
     session = sessions[answers.index("started")]
     session.request("stop", jobs[answers.index("started")])
     assert [reply.word for reply in session.replies("stopped", timeout=20)][-1] == "stopped"
@@ -56,7 +60,7 @@ def test_of_many_starts_at_the_same_moment_exactly_one_wins(host, until) -> None
     assert [entry.name for entry in (host.state / "jobs").iterdir()] == [jobs[answers.index("started")]]
 
 
-def test_a_start_that_is_tried_again_finds_its_own_job(host) -> None:
+def test_a_start_that_is_tried_again_finds_its_own_job(host: ShellHost) -> None:
     """Also where the first try is still under way in a session that nobody reads any more."""
     sessions = [host.session() for _ in range(MANY)]
     job = host.new_id()
@@ -68,7 +72,9 @@ def test_a_start_that_is_tried_again_finds_its_own_job(host) -> None:
     assert (host.home / "runs").read_text() == "ran\n"
 
 
-def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(host, refusal, until, hold) -> None:
+def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(
+    host: ShellHost, refusal: RefusalOf, hold: HoldBack
+) -> None:
     """The connection was lost, the client tries again, is told that the host is busy: and that moment it is not."""
     session, other = host.begin(["true"])
     host.follow(session, other)
@@ -76,7 +82,7 @@ def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(host, refu
     let_go = hold("stat", f"{other}/log")
     late.request("claim", job, "9")
     late.flush()
-    until((host.home / "held").exists)
+    eventually((host.home / "held").exists)
     host.release(session, other)
     host.begin(["sleep", "60"], session=session, job=job)
     let_go()
@@ -84,7 +90,7 @@ def test_a_try_that_is_refused_leaves_the_job_of_an_earlier_one_alone(host, refu
     assert host.look(session, job)[1] in ("preparing", "running")
 
 
-def test_what_is_kept_a_second_time_is_never_seen_empty(host, until) -> None:
+def test_what_is_kept_a_second_time_is_never_seen_empty(host: ShellHost) -> None:
     """By the job, which may begin that moment, when the first try of its client has come so far."""
     session, job = host.session(), host.new_id()
     host.claim(session, job)
@@ -92,13 +98,14 @@ def test_what_is_kept_a_second_time_is_never_seen_empty(host, until) -> None:
         session.request(verb, *(["command", "sleep", "60"] if verb == "keep" else ["."]))
     session.flush()
     kept = host.job(job) / "command"
-    seen = {until(lambda: kept.exists() and kept.read_text())}
+    seen = {eventually(lambda: kept.exists() and kept.read_text())}
+    assert session.child.stdout is not None
     while not select.select([session.child.stdout], [], [], 0)[0]:
         seen.add(kept.read_text())
     assert seen == {"sleep\n60\n"}
 
 
-def test_host_is_busy_while_a_job_runs_and_until_it_was_retrieved(host, refusal, until) -> None:
+def test_host_is_busy_while_a_job_runs_and_until_it_was_retrieved(host: ShellHost, refusal: RefusalOf) -> None:
     session, job = host.begin(["sleep", "60"])
     other = host.session()
     other.request("claim", host.new_id(), "9")
@@ -115,21 +122,21 @@ def test_host_is_busy_while_a_job_runs_and_until_it_was_retrieved(host, refusal,
     assert [entry.name for entry in (host.state / "jobs").iterdir() if not (entry / "id").exists()] == []
 
 
-def test_claim_of_a_session_that_died_holds_nothing(host) -> None:
+def test_claim_of_a_session_that_died_holds_nothing(host: ShellHost) -> None:
     session = host.session()
     host.claim(session, host.new_id())
     session.child.kill()
     assert host.sh("exit 4").code == "4"
 
 
-def test_claim_of_a_session_that_lives_holds_the_host(host, refusal) -> None:
+def test_claim_of_a_session_that_lives_holds_the_host(host: ShellHost, refusal: RefusalOf) -> None:
     host.claim(host.session(), host.new_id())
     other = host.session()
     other.request("claim", host.new_id(), "9")
     assert refusal(other).word == "busy"
 
 
-def test_force_takes_the_turn_from_a_claim_whose_start_then_comes_too_late(host, refusal) -> None:
+def test_force_takes_the_turn_from_a_claim_whose_start_then_comes_too_late(host: ShellHost, refusal: RefusalOf) -> None:
     slow, late = host.session(), host.new_id()
     host.claim(slow, late)
     session, job = host.begin(["sh", "-c", "echo forced"], verb="force")
@@ -142,16 +149,16 @@ def test_force_takes_the_turn_from_a_claim_whose_start_then_comes_too_late(host,
     assert not (host.home / "wrong").exists()
 
 
-def test_force_ends_the_job_that_is_there(host, until) -> None:
+def test_force_ends_the_job_that_is_there(host: ShellHost) -> None:
     _first, old = host.begin(["sleep", "61"])
-    until(lambda: "sleep 61" in host.mine().values())
+    eventually(lambda: "sleep 61" in host.mine().values())
     session, job = host.begin(["sh", "-c", "exit 6"], verb="force")
     assert "sleep 61" not in host.mine().values()
     assert host.follow(session, job).code == "6"
     assert (host.job(old) / "discarded").exists()
 
 
-def test_what_was_discarded_is_neither_entered_nor_released(host, until, refusal) -> None:
+def test_what_was_discarded_is_neither_entered_nor_released(host: ShellHost, refusal: RefusalOf) -> None:
     """Its folder, and the machine that its shutdown commands would end, are another job's now."""
     follower, old = host.begin(["sleep", "60"])
     follower.request("follow", old, "0")
@@ -166,7 +173,7 @@ def test_what_was_discarded_is_neither_entered_nor_released(host, until, refusal
     assert not (host.job(old) / "shutdown").exists()
 
 
-def test_a_turn_that_was_lost_with_the_power_is_nobodys(host, refusal) -> None:
+def test_a_turn_that_was_lost_with_the_power_is_nobodys(host: ShellHost, refusal: RefusalOf) -> None:
     """A file system may keep the name of a file, and not yet its content."""
     host.sh("true")
     (slot,) = host.state.glob("slot.*")
@@ -178,7 +185,7 @@ def test_a_turn_that_was_lost_with_the_power_is_nobodys(host, refusal) -> None:
     assert host.look(session, job)[1] == "running"
 
 
-def test_of_many_forces_one_job_is_left(host, until) -> None:
+def test_of_many_forces_one_job_is_left(host: ShellHost) -> None:
     """Each of them ends the one before; nothing of those that lost goes on."""
     sessions = [host.session() for _ in range(MANY // 3)]
     jobs = [host.new_id() for _ in sessions]
@@ -192,18 +199,18 @@ def test_of_many_forces_one_job_is_left(host, until) -> None:
     answers = _answers(sessions)
     assert set(answers) <= {"started", "late", "closed"}
     assert "started" in answers
-    until(lambda: list(host.mine().values()).count("sleep 62") == 1)
+    eventually(lambda: list(host.mine().values()).count("sleep 62") == 1)
     looker = host.session()
     holders = [job for job in jobs if (host.job(job) / "id").exists() and not _closed(host.job(job))]
     assert len(holders) == 1
-    until(lambda: host.look(looker, holders[0])[1] == "running")
+    eventually(lambda: host.look(looker, holders[0])[1] == "running")
 
 
 def _closed(folder: Path) -> bool:
     return (folder / "discarded").exists() or (folder / "id").read_text() == "void\n"
 
 
-def test_old_jobs_are_pruned(host) -> None:
+def test_old_jobs_are_pruned(host: ShellHost) -> None:
     jobs = []
     for _ in range(4):
         session = host.session()
@@ -221,7 +228,7 @@ def test_old_jobs_are_pruned(host) -> None:
     assert sorted(entry.name for entry in (host.state / "jobs").iterdir()) == jobs[-3:]
 
 
-def test_jobs_of_another_machine_with_the_same_home_are_told_and_not_judged(host) -> None:
+def test_jobs_of_another_machine_with_the_same_home_are_told_and_not_judged(host: ShellHost) -> None:
     foreign = host.home / ".sshrun" / "hosts" / "elsewhere"
     (foreign / "jobs" / "1").mkdir(parents=True)
     (foreign / "slot.1").write_text("1\n")
@@ -232,14 +239,14 @@ def test_jobs_of_another_machine_with_the_same_home_are_told_and_not_judged(host
 
 
 @pytest.mark.usefixtures("mounts")
-def test_state_is_kept_elsewhere_where_the_home_folder_cannot_hold_it(host) -> None:
+def test_state_is_kept_elsewhere_where_the_home_folder_cannot_hold_it(host: ShellHost) -> None:
     (host.home / ".sshrun").write_text("a file in the way")
     facts = _facts(host.session(empty="/var/tmp"))
     assert f"state /var/tmp/sshrun-{os.getuid()}/hosts/{os.uname().nodename}" in facts
 
 
 @pytest.mark.usefixtures("mounts")
-def test_state_is_never_kept_where_a_link_leads(host) -> None:
+def test_state_is_never_kept_where_a_link_leads(host: ShellHost) -> None:
     elsewhere = host.home / "elsewhere"
     elsewhere.mkdir()
     (host.home / ".sshrun").symlink_to(elsewhere)
@@ -248,12 +255,12 @@ def test_state_is_never_kept_where_a_link_leads(host) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
-def _facts(session) -> list[str]:
+def _facts(session: Session) -> list[str]:
     session.request("probe", ".")
     return [reply.values for reply in session.replies("done")]
 
 
-def test_refusal_ends_the_session_and_what_was_sent_behind_it(host, refusal) -> None:
+def test_refusal_ends_the_session_and_what_was_sent_behind_it(host: ShellHost, refusal: RefusalOf) -> None:
     host.claim(host.session(), host.new_id())
     other = host.session()
     other.request("claim", host.new_id(), "9")
@@ -264,7 +271,7 @@ def test_refusal_ends_the_session_and_what_was_sent_behind_it(host, refusal) -> 
 
 
 @pytest.fixture
-def bystanders():
+def bystanders() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts processes of the same user that have nothing to do with any job."""
     started = []
 
@@ -278,11 +285,13 @@ def bystanders():
         process.wait()
 
 
-def test_identity_that_was_edited_is_lost_and_its_process_never_signalled(host, until, bystanders) -> None:
+def test_identity_that_was_edited_is_lost_and_its_process_never_signalled(
+    host: ShellHost, bystanders: Callable[[], subprocess.Popen[bytes]]
+) -> None:
     for number, wrong in enumerate(("start", "boot", "host")):
         bystander = bystanders()
         session, job = host.begin(["sleep", "64"], verb="force")
-        until(lambda session=session, job=job: host.look(session, job)[1] == "running")
+        eventually(lambda: host.look(session, job)[1] == "running")  # noqa: B023
         identity = host.job(job) / "id"
         _pid, start, boot, name = identity.read_text().split()
         start = Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(") ")[2].split()[19]

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from support.waiting import eventually
 
 SSHRUN = Path(sys.executable).with_name("sshrun")
 
@@ -49,18 +50,25 @@ class Running:
 
     def wait_until(self, true: Callable[[Running], bool], seconds: float = 20) -> None:
         """Polls; fails with all that was said when it does not become true, or sshrun ends before."""
-        deadline = time.monotonic() + seconds
-        while not true(self):
-            ended = self.process.poll()
-            if (ended is not None and not true(self)) or time.monotonic() > deadline:
-                pytest.fail(f"in vain, exit status {ended}\nstdout: …{self.stdout[-1000:]!r}\nstderr: {self.stderr}")
-            time.sleep(0.01)
+
+        def came_true() -> bool:
+            ended = self.process.poll() is not None  # first: what it wrote last counts
+            if true(self):
+                return True
+            if ended:
+                pytest.fail(f"sshrun ended before: {self._state()}")
+            return False
+
+        eventually(came_true, seconds, self._state)
+
+    def _state(self) -> str:
+        return f"exit status {self.process.poll()}\nstdout: …{self.stdout[-1000:]!r}\nstderr: {self.stderr}"
 
     def wait(self, seconds: float = 60) -> Finished:
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"still runs after {seconds} s\nstdout: …{self.stdout[-1000:]!r}\nstderr: {self.stderr}")
+            pytest.fail(f"still runs after {seconds} s: {self._state()}")
         return Finished(status, self.stdout, self.stderr)
 
 

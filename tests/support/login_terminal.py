@@ -7,14 +7,12 @@ import os
 import pty
 import signal
 import termios
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from support.installed import SSHRUN
+from support.waiting import eventually
 
 
 class LoginTerminal:
@@ -55,12 +53,11 @@ class LoginTerminal:
         self.shown = self.shown[self.shown.index(text) + len(text) :]
 
     def wait_until(self, true: Callable[[], object], what: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
+        def came_true() -> bool:
             self.read()
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {seconds} s: {what}; shown: {self.shown!r}")
-            time.sleep(0.002)
+            return bool(true())
+
+        eventually(came_true, seconds, lambda: f"{what}; shown: {self.shown!r}", pause=0.002)
 
     def wait_for_prompt(self, text: bytes, seconds: float = 30) -> None:
         """Waits until somebody asks, with the terminal's echo turned off."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
 from sshrun.connection.login import Login
 from sshrun.connection.target import Target
 from sshrun.errors import RemoteError, TransferFailed
-from sshrun.events import TransferProgress, WarningNotice
+from sshrun.events import Phase, TransferProgress, WarningNotice
 from sshrun.origin import Origin, Sourced
 from sshrun.sandbox import Sandbox
 from sshrun.session.retry import RetryingSession
@@ -23,6 +23,8 @@ from sshrun.transfer.local_tree import select_local
 from sshrun.transfer.patterns import parse_download, parse_upload
 from sshrun.transfer.upload import Uploaded
 from sshrun.transfer.upload import upload as upload_items
+
+Moved = TypeVar("Moved", Uploaded, Downloaded)
 
 
 class Mover:
@@ -35,7 +37,7 @@ class Mover:
         self.link = RetryingSession(
             Login(target=Target(sandbox.host), config_path=Sourced(str(sandbox.config), origin))
         )
-        self.events: list[TransferProgress | WarningNotice] = []
+        self.events: list[TransferProgress | WarningNotice | Phase] = []
         self._facts: dict[str, str] = {}
 
     def session(self) -> Session:
@@ -72,13 +74,14 @@ class Mover:
         steps = download_items(session, self.link.connection, patterns, home, facts, engine, compress, protected=spared)
         return self._outcome(steps)
 
-    def _outcome(self, steps: Generator[TransferProgress | WarningNotice, None, Any]) -> Any:
+    def _outcome(self, steps: Generator[TransferProgress | WarningNotice | Phase, None, Moved]) -> Moved:
         self.events = []
         try:
             while True:
                 self.events.append(next(steps))
         except StopIteration as end:
-            return end.value
+            moved: Moved = end.value
+            return moved
         except RemoteError:
             self.link.kill_session()
             raise

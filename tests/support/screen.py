@@ -6,14 +6,13 @@ import os
 import pty
 import re
 import select
-import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from support.installed import SSHRUN
+from support.waiting import eventually, exit_status
 
 ERASE = "\r\x1b[K"
 
@@ -52,10 +51,7 @@ class Screen:
         os.write(self._terminal, keys.encode())
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.text:
-            if not self._read(deadline):
-                pytest.fail(f"{text!r} never came: {self.text!r}")
+        self._wait_until(lambda: text in self.text, seconds, repr(text))
 
     def counted(self, what: str) -> int:
         """The most seconds that a line has counted behind these words; 0 where there was none."""
@@ -63,10 +59,15 @@ class Screen:
 
     def wait_for_count(self, what: str, least: int) -> None:
         """Waits for a line that counts seconds; on a busy machine it may pass over some."""
-        deadline = time.monotonic() + 30
-        while self.counted(what) < least:
-            if not self._read(deadline):
-                pytest.fail(f"{what!r} never counted to {least}: {self.text!r}")
+        self._wait_until(lambda: self.counted(what) >= least, 30, f"{what!r} that counts to {least}")
+
+    def _wait_until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        def came_true() -> bool:
+            while self._read(time.monotonic()):
+                pass
+            return true()
+
+        eventually(came_true, seconds, lambda: f"{what}; shown: {self.text!r}")
 
     def watch(self, seconds: float) -> None:
         """Looks at it for so long."""
@@ -76,18 +77,10 @@ class Screen:
 
     def status(self, seconds: float = 60) -> int:
         """Waits for the end; returns the exit status."""
-        deadline = time.monotonic() + seconds
         self.watch(seconds)
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                os.close(self._terminal)
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                pytest.fail(f"still runs: {self.text!r}")
-            time.sleep(0.01)
+        status = exit_status(self.pid, seconds, lambda: self.text)
+        os.close(self._terminal)
+        return status
 
     def silences(self, longest: float) -> list[str]:
         """The last line on the screen, wherever nothing came for longer than so many seconds."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from sshrun.sandbox import Sandbox
 
@@ -25,16 +21,6 @@ def write_spec(folder: Path, script: str, name: str = "my_model", **settings: An
     spec = folder / f"{name}.py"
     spec.write_text("\n".join(["class Model:", "    pass", "", f"{name} = Model()", *lines, ""]))
     return spec
-
-
-def eventually(true: Callable[[], object], seconds: float = 20) -> Any:
-    """Waits, within a bound, until what it is given says something true; returns that."""
-    deadline = time.monotonic() + seconds
-    while not (answer := true()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds} s")
-        time.sleep(0.01)
-    return answer
 
 
 class HostSide:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
-import signal
 import termios
-import time
 from pathlib import Path
 
-import pytest
-
 from support.installed import SSHRUN
+from support.waiting import eventually, exit_status
 
 
 class Terminal:
@@ -31,28 +29,17 @@ class Terminal:
         os.write(self.screen, keys)
 
     def wait_for(self, text: bytes, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
         os.set_blocking(self.screen, False)
-        while text not in self.shown:
-            try:
+
+        def came() -> bool:
+            with contextlib.suppress(OSError):  # nothing yet; or EIO: nobody has it open any more
                 self.shown += os.read(self.screen, 1 << 16)
-            except BlockingIOError:
-                time.sleep(0.01)
-            except OSError:
-                pytest.fail(f"{text!r} never came: {self.shown!r}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"{text!r} does not come: {self.shown!r}")
+            return text in self.shown
+
+        eventually(came, seconds, lambda: f"{text!r}; shown: {self.shown!r}")
 
     def close_window(self) -> None:
         os.close(self.screen)
 
     def status(self, seconds: float = 20) -> int:
-        deadline = time.monotonic() + seconds
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                pytest.fail(f"still runs: {self.shown!r}")
-            time.sleep(0.01)
+        return exit_status(self.pid, seconds, lambda: repr(self.shown))
