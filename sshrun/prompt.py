@@ -86,11 +86,6 @@ def _in_foreground(terminal: int) -> bool:
         return False
 
 
-def questions_are_noticed() -> bool:
-    """Whether every question of ssh's can be noticed, by the list of processes that Linux has."""
-    return process_tree.is_listed()
-
-
 def is_asking(terminal: int) -> bool:
     """Whether somebody waits for an answer on a terminal, given as a file descriptor.
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from sshrun import process_tree
 from sshrun.events import LoggingIn, Phase
-from sshrun.prompt import is_asking, questions_are_noticed
+from sshrun.prompt import is_asking
 from sshrun.terminal import visible
 from sshrun.units import age_text
 
@@ -47,7 +48,7 @@ class Waiting:
             self._began = time.monotonic()
             self._reported = False
         self.phase = phase
-        if self._logging_in and self._on_terminal and not questions_are_noticed():
+        if self._logging_in and self._on_terminal and not process_tree.is_listed():
             self._report_once()  # before ssh can ask: later nobody can know whether ssh is asking
         elif self._live is not None and self._live.drawn:
             self._draw(self._live)

@@ -115,7 +115,7 @@ def start(
     instead of the account's, `environment` adds to what they have or replaces it (PATH hides or adds tools).
     Raises HostUnfit where there is no sshd or it does not start, UsageError for a directory that cannot be used.
     """
-    sshd = _server_program()
+    sshd = server_program()
     inherited = _environment(shell, environment)
     for _ in range(_ATTEMPTS):
         made = _new_directory(directory)
@@ -268,7 +268,7 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _server_program() -> str:
+def server_program() -> str:
     """Where sshd is; it must be started by its whole path. Raises HostUnfit."""
     import shutil
 

@@ -13,7 +13,7 @@ from pytest_docker.plugin import Services
 
 from sshrun import sandbox as sandboxes
 from sshrun.sandbox import Sandbox
-from support.hosts import KINDS, SANDBOX, Compose, Host, answers, engine_answers, ssh_config
+from support.hosts import KINDS, SANDBOX, Compose, SshHost, answers, engine_answers, ssh_config
 from support.installed import Sshrun
 from support.relay import Relay
 
@@ -27,13 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Who asks for `host` runs on every one of them; mark `hosts` names fewer."""
-    if "host" not in metafunc.fixturenames:
+    """Who asks for `ssh_host` runs on every one of them; mark `hosts` names fewer."""
+    if "ssh_host" not in metafunc.fixturenames:
         return
     mark = metafunc.definition.get_closest_marker("hosts")
     names = mark.args if mark else (SANDBOX, *KINDS)
     parameters = [pytest.param(name, marks=[] if name == SANDBOX else [pytest.mark.docker]) for name in names]
-    metafunc.parametrize("host", parameters, indirect=True)
+    metafunc.parametrize("ssh_host", parameters, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,7 +105,7 @@ def loopback() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def ssh_host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
     """A host, and a network in front of it."""
     config = tmp_path_factory.mktemp("ssh") / "config"
     if request.param == SANDBOX:
@@ -114,29 +114,29 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             alias = f"HostKeyAlias [127.0.0.1]:{sandbox.port}"
             text = sandbox.config.read_text()
             config.write_text(text.replace(f"Port {sandbox.port}\n", f"Port {relay.port}\n    {alias}\n"))
-            yield Host(SANDBOX, config, relay)
+            yield SshHost(SANDBOX, config, relay)
         return
     kind = KINDS[request.param]
     compose: Compose = request.getfixturevalue("compose")
     with Relay(compose.port(kind)) as relay:
         config.write_text(ssh_config(kind, relay.port, compose.keys))
-        yield Host(kind.name, config, relay)
+        yield SshHost(kind.name, config, relay)
 
 
 @pytest.fixture
-def sshrun(host: Host, home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
+def sshrun(ssh_host: SshHost, home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
     """sshrun with `--host` of this host, in the folder `tmp_path`."""
-    write_settings(home, host)
-    program = Sshrun(tmp_path, tmp_path_factory.mktemp("output"), "--host", host.name)
+    write_settings(home, ssh_host)
+    program = Sshrun(tmp_path, tmp_path_factory.mktemp("output"), "--host", ssh_host.name)
     yield program
     program.close()
 
 
-def write_settings(home: Path, host: Host) -> None:
+def write_settings(home: Path, ssh_host: SshHost) -> None:
     settings = home / ".sshrun" / "user_settings.yaml"
     settings.parent.mkdir(mode=0o700, exist_ok=True)
     settings.write_text(
-        f"ssh:\n  config_path: {json.dumps(str(host.config))}\n  create_venv: false\n  remote_dir: life\n"
+        f"ssh:\n  config_path: {json.dumps(str(ssh_host.config))}\n  create_venv: false\n  remote_dir: life\n"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.examination import examine
-from support.hosts import SANDBOX, Compose, Host
+from support.hosts import SANDBOX, Compose, SshHost
 from support.installed import Sshrun
 
 # Per host: what the doctor warns of, beside what it finds everywhere.
@@ -25,12 +25,14 @@ WARNINGS = {
 }
 
 
-def test_doctor(host: Host, sshrun: Sshrun) -> None:
+def test_doctor(ssh_host: SshHost, sshrun: Sshrun) -> None:
     sshrun("--force", "--", "true")  # whatever an earlier test has left
     found = examine(sshrun)
     warnings = {check for check, finding in found.findings.items() if finding.verdict == "warning"}
     # The sandbox stands on whatever machine this is.
-    assert warnings - ({"python", "home", "temporary"} if host.name == SANDBOX else set()) == WARNINGS[host.name]
+    assert (
+        warnings - ({"python", "home", "temporary"} if ssh_host.name == SANDBOX else set()) == WARNINGS[ssh_host.name]
+    )
     assert (found.status, found.failures()) == (0, set()), found.findings
 
 
@@ -61,7 +63,7 @@ def remount_home(root: Root, option: str) -> None:
 
 
 @pytest.mark.hosts("logind")
-def test_full_disk(host: Host, sshrun: Sshrun, root: Root) -> None:
+def test_full_disk(ssh_host: SshHost, sshrun: Sshrun, root: Root) -> None:
     root(
         "mount",
         "-t",
@@ -72,7 +74,7 @@ def test_full_disk(host: Host, sshrun: Sshrun, root: Root) -> None:
         "/home/joe",
         undo=("umount", "-l", "/home/joe"),
     )
-    host.sh("dd if=/dev/zero of=filler bs=4096")
+    ssh_host.sh("dd if=/dev/zero of=filler bs=4096")
     found = examine(sshrun)
     assert found.status == 255
     assert found["home"].verdict == "failure"
@@ -80,7 +82,7 @@ def test_full_disk(host: Host, sshrun: Sshrun, root: Root) -> None:
 
 
 @pytest.mark.hosts("logind")
-def test_read_only_home(host: Host, sshrun: Sshrun, root: Root) -> None:
+def test_read_only_home(ssh_host: SshHost, sshrun: Sshrun, root: Root) -> None:
     remount_home(root, "ro")
     found = examine(sshrun)
     assert found.status == 255
@@ -90,7 +92,7 @@ def test_read_only_home(host: Host, sshrun: Sshrun, root: Root) -> None:
 
 
 @pytest.mark.hosts("logind")
-def test_noexec_home(host: Host, sshrun: Sshrun, root: Root) -> None:
+def test_noexec_home(ssh_host: SshHost, sshrun: Sshrun, root: Root) -> None:
     remount_home(root, "noexec")
     found = examine(sshrun)
     assert found.status == 0
@@ -98,7 +100,7 @@ def test_noexec_home(host: Host, sshrun: Sshrun, root: Root) -> None:
 
 
 @pytest.mark.hosts("logind")
-def test_kill_user_processes_where_nobody_may_linger(host: Host, sshrun: Sshrun, root: Root) -> None:
+def test_kill_user_processes_where_nobody_may_linger(ssh_host: SshHost, sshrun: Sshrun, root: Root) -> None:
     # Without polkit nobody but root may ask for it.
     root("systemctl", "mask", "--runtime", "--now", "polkit", undo=("systemctl", "unmask", "--runtime", "polkit"))
     root("loginctl", "disable-linger", "joe")
@@ -114,7 +116,7 @@ def test_kill_user_processes_where_nobody_may_linger(host: Host, sshrun: Sshrun,
 
 
 @pytest.mark.hosts("hardened")
-def test_hardened(host: Host, sshrun: Sshrun) -> None:
+def test_hardened(ssh_host: SshHost, sshrun: Sshrun) -> None:
     found = examine(sshrun)
     assert "noexec" in found["temporary"].text
     assert "TMPDIR" in found["temporary"].fix

@@ -11,11 +11,11 @@ import pytest
 
 from sshrun import sandbox as sandboxes
 from support.installed import Sshrun
-from support.mltk_host import CACHES, INSTALLATION, Host, desk
+from support.mltk_host import CACHES, INSTALLATION, MltkHost, desk
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def mltk_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MltkHost]:
     """A server on which a command of mltk's that needs no training has run: the environment is there."""
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         pytest.fail(f"mltk has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}: use 3.10 to 3.12")
@@ -43,19 +43,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             assert finished.status == 0, finished.stdout.decode(errors="replace")[-4000:] + finished.stderr
         finally:
             sshrun.close()
-        yield Host(server, server.home / "sshrun-waves")
+        yield MltkHost(server, server.home / "sshrun-waves")
 
 
 @pytest.fixture
-def models(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(mltk_host: MltkHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the example; HOME, empty but for settings, is beside it."""
-    folder = desk(tmp_path, host.sandbox)
+    folder = desk(tmp_path, mltk_host.sandbox)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return folder
 
 
 @pytest.fixture
-def sshrun(host: Host, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
-    program = Sshrun(models, tmp_path_factory.mktemp("output"), "--host", host.sandbox.host)
+def sshrun(mltk_host: MltkHost, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
+    program = Sshrun(models, tmp_path_factory.mktemp("output"), "--host", mltk_host.sandbox.host)
     yield program
     program.close()

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from support.installed import SSHRUN, Sshrun
-from support.mltk_host import TRAINING, Host, files
+from support.mltk_host import TRAINING, MltkHost, files
 from support.two_phases import shorten
 
 pytestmark = pytest.mark.mltk
@@ -29,15 +29,15 @@ ON_OFF, PACMAN = "keyword_spotting_on_off_v2", "keyword_spotting_pacman_v2"
 
 
 @pytest.fixture(scope="module")
-def mltk(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mltk(mltk_host: MltkHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with MLTK's specifications, and nothing that they import."""
     environment = tmp_path_factory.mktemp("activated")
     (environment / "bin").mkdir()
     (environment / "bin" / "python").symlink_to(sys.executable)
     site = environment / "lib" / "python3.10" / "site-packages"
     leave_out = shutil.ignore_patterns("__pycache__", "*.so")
-    shutil.copytree(host.package, site / "mltk", ignore=leave_out)
-    (metadata,) = host.package.parent.glob("silabs_mltk-*.dist-info")
+    shutil.copytree(mltk_host.package, site / "mltk", ignore=leave_out)
+    (metadata,) = mltk_host.package.parent.glob("silabs_mltk-*.dist-info")
     (site / metadata.name).mkdir()
     return environment
 
@@ -51,7 +51,9 @@ def models_in(environment: Path) -> Path:
 
 
 @pytest.fixture
-def models(host: Host, mltk: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(
+    mltk_host: MltkHost, mltk: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The directory with the documentation's models, whose training takes seconds; MLTK's own settings are there."""
     environment = tmp_path_factory.mktemp("person") / "venv"
     shutil.copytree(mltk, environment, symlinks=True)
@@ -61,14 +63,14 @@ def models(host: Host, mltk: Path, tmp_path_factory: pytest.TempPathFactory, mon
     home = environment.parent / "home"
     (home / ".mltk").mkdir(parents=True)
     config = home / "ssh_config"
-    config.write_text(host.sandbox.config.read_text().replace(f"Host {host.sandbox.host}", "Host vast.ai"))
+    config.write_text(mltk_host.sandbox.config.read_text().replace(f"Host {mltk_host.sandbox.host}", "Host vast.ai"))
     (home / ".mltk" / "user_settings.yaml").write_text(
         f"ssh:\n  config_path: {json.dumps(str(config))}\n  remote_dir: ~/workspace\n"
         "  connection:\n    hostname: vast.ai\n  environment:\n  - CUDA_VISIBLE_DEVICES=-1\n"
     )
-    workspace = host.sandbox.home / "workspace"
+    workspace = mltk_host.sandbox.home / "workspace"
     if not workspace.exists():
-        workspace.symlink_to(host.work)  # the environment there is the one that is made already
+        workspace.symlink_to(mltk_host.work)  # the environment there is the one that is made already
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("VIRTUAL_ENV", str(environment))
     return directory
@@ -83,7 +85,7 @@ def sshrun(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def test_five_examples_of_the_documentation(
-    host: Host, sshrun: Sshrun, models: Path, monkeypatch: pytest.MonkeyPatch
+    mltk_host: MltkHost, sshrun: Sshrun, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, teacher = models / f"{ON_OFF}.mltk.zip", models / f"{ON_OFF}.teacher.h5"
     logs = Path(os.environ["HOME"]) / ".mltk" / "models" / ON_OFF
@@ -99,7 +101,7 @@ def test_five_examples_of_the_documentation(
 
     monkeypatch.setenv("TRAIN_TEACHER", "0")
     host_option = f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1/workspace"
-    port, key = str(host.sandbox.port), str(host.sandbox.directory / "user_key")
+    port, key = str(mltk_host.sandbox.port), str(mltk_host.sandbox.directory / "user_key")
     with open(Path(os.environ["HOME"]) / "ssh_config", "a") as config:
         config.write(f"\nHost 127.0.0.1\n  UserKnownHostsFile {logs}.known\n  StrictHostKeyChecking accept-new\n")
     words = ["-h", host_option, "-p", port, "-i", key, "train", ON_OFF]  # Example 2
@@ -205,14 +207,16 @@ print(json.dumps([model.ssh_environment, model.ssh_upload_files, model.ssh_downl
 @pytest.mark.parametrize("name", [ON_OFF, PACMAN])
 @pytest.mark.parametrize("phase", ["1", "0"])
 def test_computed_settings_are_those_of_a_real_import(
-    host: Host, mltk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
+    mltk_host: MltkHost, mltk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
     name: str, phase: str,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VIRTUAL_ENV", str(mltk))
     monkeypatch.setenv("TRAIN_TEACHER", phase)
     spec = models_in(mltk) / "siliconlabs" / f"{name}.py"
-    teachers = [path.with_name(f"{name}.teacher.h5") for path in (spec, host.package / spec.relative_to(mltk_in(mltk)))]
+    teachers = [
+        path.with_name(f"{name}.teacher.h5") for path in (spec, mltk_host.package / spec.relative_to(mltk_in(mltk)))
+    ]
     for teacher in teachers:
         teacher.touch()
         request.addfinalizer(teacher.unlink)  # the environments are those of other tests, too
@@ -221,7 +225,12 @@ def test_computed_settings_are_those_of_a_real_import(
     ours = json.loads(told.splitlines()[-1])
     values = {key: [s["value"] for s in ours["settings"] if s["key"] == key] for key in ("upload_files", "environment")}
     done = subprocess.run(
-        [host.python, "-c", IMPORT, name], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=TRAINING
+        [mltk_host.python, "-c", IMPORT, name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TRAINING,
     )
     assert done.returncode == 0, done.stderr
     environment, uploads, downloads = json.loads(done.stdout.splitlines()[-1])

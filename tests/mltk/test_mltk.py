@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.installed import Sshrun
-from support.mltk_host import EXAMPLE, TRAINING, Host, desk, files
+from support.mltk_host import EXAMPLE, TRAINING, MltkHost, desk, files
 
 pytestmark = pytest.mark.mltk
 
@@ -57,32 +57,41 @@ def test_error_in_a_spec_gives_the_message_and_the_code_of_mltk(sshrun: Sshrun, 
 
 
 def test_beside_mltk_ssh_the_same_comes_home_and_sooner(
-    host: Host, sshrun: Sshrun, models: Path, tmp_path: Path
+    mltk_host: MltkHost, sshrun: Sshrun, models: Path, tmp_path: Path
 ) -> None:
     """In test mode: what is compared is not the training."""
     # Where a spec has its SshMixin and does not say so, `mltk ssh` makes no virtual environment and uses none.
     source = EXAMPLE.read_text() + "waves.ssh_create_venv = True\n"
     (models / "waves.py").write_text(source)
-    times = host.time_commands()
+    times = mltk_host.time_commands()
     began = time.monotonic()
     finished = sshrun("train", "waves-test", seconds=TRAINING)
     ours = time.monotonic() - began - spent(times)
     assert finished.status == 0, finished.stderr
-    shutil.rmtree(host.sandbox.home / ".mltk" / "models" / "waves-test")
-    (host.work / "waves-test.mltk.zip").unlink()
+    shutil.rmtree(mltk_host.sandbox.home / ".mltk" / "models" / "waves-test")
+    (mltk_host.work / "waves-test.mltk.zip").unlink()
 
-    subprocess.run([host.python, "-m", "pip", "install", "-q", "paramiko", "cryptography"], check=True)
+    subprocess.run([mltk_host.python, "-m", "pip", "install", "-q", "paramiko", "cryptography"], check=True)
     theirs_at = tmp_path / "theirs"
     theirs_at.mkdir()
-    their_models = desk(theirs_at, host.sandbox)
+    their_models = desk(theirs_at, mltk_host.sandbox)
     (their_models / "waves.py").write_text(source)
-    server = f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{host.sandbox.port}"
-    argv = ["ssh", "--host", server, "-i", str(host.sandbox.directory / "user_key"), "--force", "train", "waves-test"]
+    server = f"{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{mltk_host.sandbox.port}"
+    argv = [
+        "ssh",
+        "--host",
+        server,
+        "-i",
+        str(mltk_host.sandbox.directory / "user_key"),
+        "--force",
+        "train",
+        "waves-test",
+    ]
     for _ in range(5):  # it may miss what a command printed just before its end, and gives up then
-        times = host.time_commands()
+        times = mltk_host.time_commands()
         began = time.monotonic()
         done = subprocess.run(
-            [host.python.with_name("mltk.itself"), *argv],
+            [mltk_host.python.with_name("mltk.itself"), *argv],
             cwd=their_models,
             env={**os.environ, "HOME": str(theirs_at / "home")},
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.installed import Finished, Sshrun
-from support.mltk_host import EXAMPLE, TRAINING, Host, files
+from support.mltk_host import EXAMPLE, TRAINING, MltkHost, files
 
 pytestmark = pytest.mark.mltk
 
@@ -28,7 +28,7 @@ LOGS = {"waves.h5.summary.txt", "waves.tflite.summary.txt", "train/training-hist
 class Desk(NamedTuple):
     """A person's directories, and what is to be found where once a training is over."""
 
-    host: Host
+    host: MltkHost
     sshrun: Sshrun
     folder: Path
 
@@ -75,7 +75,7 @@ class Desk(NamedTuple):
 
 
 @pytest.fixture
-def desk(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def desk(mltk_host: MltkHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     for name in ("home/.ssh", "models", "results", "output"):
         (tmp_path / name).mkdir(parents=True)
     shutil.copy(EXAMPLE, tmp_path / "models")
@@ -83,7 +83,7 @@ def desk(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLTK_USER_SETTINGS_PATH", str(tmp_path / "user_settings.yaml"))
     for name in ("other_model.py", "test_startup_cmd.txt", "test_startup_cmd2.txt", "waves-test.mltk.zip"):
-        (host.work / name).unlink(missing_ok=True)
+        (mltk_host.work / name).unlink(missing_ok=True)
     program = Sshrun(tmp_path / "models", tmp_path / "output")
     # test_generate_keypair
     made = program("ssh-keygen", "utest", "--output", tmp_path / "results")
@@ -91,10 +91,10 @@ def desk(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     public = (tmp_path / "results" / "id_utest.pub").read_text()
     assert public.startswith("ssh-ed25519 ")
     assert public.endswith(" utest\n")
-    with open(host.sandbox.directory / "authorized_keys", "a") as keys:
+    with open(mltk_host.sandbox.directory / "authorized_keys", "a") as keys:
         keys.write(public)
     (tmp_path / "home" / ".ssh" / "config").write_text(f"Host *\n{new_hosts(tmp_path)}")
-    yield Desk(host, program, tmp_path)
+    yield Desk(mltk_host, program, tmp_path)
     program.close()
 
 

@@ -50,7 +50,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Host:
+class SshHost:
     """One host as a test sees it: `name` is its alias in the ssh config `config`, which leads through `relay`."""
 
     name: str

@@ -19,7 +19,7 @@ TRAINING = 900.0  # seconds, on a slow machine with neighbours; half a minute on
 CACHES = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache"
 
 
-class Host(NamedTuple):
+class MltkHost(NamedTuple):
     """A server, and where it keeps what the example's jobs make."""
 
     sandbox: Sandbox

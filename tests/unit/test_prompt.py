@@ -10,7 +10,7 @@ import termios
 
 import pytest
 
-from sshrun import prompt
+from sshrun import process_tree, prompt
 
 # Leads a session of its own, whose terminal is the one given: it asks there as ssh does, and ends with an answer.
 ASK = """
@@ -26,7 +26,7 @@ os.read(0, 10)
 """
 
 
-@pytest.mark.skipif(not prompt.questions_are_noticed(), reason="needs the list of processes in /proc")
+@pytest.mark.skipif(not process_tree.is_listed(), reason="needs the list of processes in /proc")
 def test_a_child_that_has_opened_the_terminal_asks_until_it_has_its_answer() -> None:
     screen, terminal = pty.openpty()
     assert not prompt.is_asking(terminal)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sshrun.sandbox import _server_program as server_program
+from sshrun.sandbox import server_program
 from support.desk import Desk, Entry
 
 
