@@ -46,7 +46,7 @@ class Host(NamedTuple):
     def attach(self, task: Task | None = None) -> Steps[Job]:
         """The current job. Raises JobNotFound, and HostBusy where it is not that of the task."""
         job = yield from inspect.attach(self.link)
-        if task is not None and not task.manifest.names(job.manifest, started_here=Record(job.id).started):
+        if task is not None and not task.manifest.names(job.manifest, started_locally=Record(job.id).started):
             asked = task.manifest
             raise HostBusy(
                 busy_text(self.link.host, job),

@@ -1,7 +1,7 @@
 """Every option and every verb of the command line, each declared once.
 
 The parser (arguments.py), the texts of --help (cli/help.py), "did you mean" and the completion in shells are made from
-these tables. Nothing is imported here: shells ask for help and completion again and again.
+these tables. Nothing is imported by this module: shells ask for help and completion again and again.
 """
 
 from __future__ import annotations

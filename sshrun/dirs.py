@@ -31,7 +31,7 @@ def wheels() -> str:
 
 
 def sandbox() -> str:
-    """Leads to the sandbox that runs on this machine, of those that share the home directory."""
+    """A link to the sandbox that runs on this machine, of those that share the home directory."""
     return os.path.join(base(), f"sandbox.{os.uname().nodename}")
 
 

@@ -61,7 +61,7 @@ class Started(NamedTuple):
 
 
 class JobChanged(NamedTuple):
-    """What the host says of the job."""
+    """The state of the job on the host."""
 
     job: Job
 
@@ -74,7 +74,7 @@ class Results(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """What is waited for from here on, until the next one. Without `text` nothing is: the job's command runs.
+    """What is waited for from now on, until the next one. Without `text` nothing is: the job's command runs.
 
     `name` is for programs; `detail` is what it is at, and changes within a phase. Where it is one of several, it is
     `number` of `total`.
@@ -88,7 +88,7 @@ class Phase(NamedTuple):
 
     @property
     def logged(self) -> bool:
-        """Whether the job's log tells of it too, perhaps with a bar that is drawn at this moment."""
+        """Whether the job's log shows it too, perhaps with a bar that is drawn at this moment."""
         return self.name in ("environment", "startup")
 
     @property
@@ -103,7 +103,7 @@ class Phase(NamedTuple):
 
 
 class LoggingIn(NamedTuple):
-    """A phase too, but with the terminal in ssh's hands: it may ask for a password there, or a touch of a key."""
+    """A phase too, but with the terminal in ssh's hands: ssh may ask for a password on it, or for a touch of a key."""
 
     host: str
 

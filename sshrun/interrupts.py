@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Leave at once. Not an Exception, so that nothing that mends errors mends this."""
+    """End at once. Not an Exception, so that nothing that mends errors mends this."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -52,6 +52,6 @@ class Interrupts:
         self._holding = False
 
     def taken(self) -> None:
-        """Empties `descriptor`, once what it tells of is being done."""
+        """Empties `descriptor`, once what it announces is being done."""
         os.read(self.descriptor, 64)
         self.passed_on = True

@@ -95,10 +95,10 @@ class Manifest(NamedTuple):
         started = ("argv", "args", "user", "client", "path", "startup_cmds")
         return self._replace(**{name: getattr(job, name) for name in started})
 
-    def names(self, job: Manifest, *, started_here: bool) -> bool:
+    def names(self, job: Manifest, *, started_locally: bool) -> bool:
         """Whether COMMAND MODEL, of which this is the manifest, mean the job of that one.
 
-        A path means nothing on another machine: then the client has to be the same as well. `started_here`
+        A path means nothing on another machine: then the client has to be the same as well. `started_locally`
         is for one whose name has changed since. What an older version has not recorded is not compared.
         """
         if (job.command, job.model) != (self.command, self.model):
@@ -106,7 +106,7 @@ class Manifest(NamedTuple):
         path = job.path
         if not path and job.client == self.client and job.spec:
             path = os.path.realpath(job.spec)
-        return not path or (path == self.path and (started_here or job.client == self.client))
+        return not path or (path == self.path and (started_locally or job.client == self.client))
 
 
 class Discarded(NamedTuple):

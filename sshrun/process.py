@@ -165,7 +165,7 @@ def spawn(
 
 
 def _await_end(pid: int, seconds: float) -> None:
-    """Returns once a child has ended, after so many seconds, or (where nothing tells of its end) somewhat earlier."""
+    """Returns once a child has ended, after so many seconds, or (where nothing announces its end) somewhat earlier."""
     import select
 
     try:

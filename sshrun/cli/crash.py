@@ -1,4 +1,4 @@
-"""What is left of a bug in sshrun: a text to paste into a report, and where to report it."""
+"""What remains of a bug in sshrun: a text to paste into a report, and where to report it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sshrun.errors import SshrunError
 
 
 def crashed(error: Exception, arguments: Arguments) -> SshrunError:
-    """Keeps the report; returns what the user is told. Where it cannot be kept, it goes to stderr."""
+    """Keeps the report; returns the message for the user. Where it cannot be kept, it goes to stderr."""
     report = _report(error, arguments)
     path = dirs.crash_log()
     try:
@@ -29,9 +29,9 @@ def crashed(error: Exception, arguments: Arguments) -> SshrunError:
 
 
 def _report(error: Exception, arguments: Arguments) -> str:
-    """As Markdown. Of the command line only what cannot be secret: the verb, and which options there were."""
-    told = [key for key, value in arguments._asdict().items() if value != Arguments._field_defaults[key]]
-    options = ", ".join(key for key in told if key not in ("verb", "words", "doubtful"))
+    """As Markdown. Of the command line only what cannot be secret: the verb, and which options were given."""
+    given = [key for key, value in arguments._asdict().items() if value != Arguments._field_defaults[key]]
+    options = ", ".join(key for key in given if key not in ("verb", "words", "doubtful"))
     trace = "".join(traceback.format_exception(error)).replace(os.path.expanduser("~") + os.sep, "~/")
     return (
         f"sshrun {__version__}: {type(error).__name__}\n\n"

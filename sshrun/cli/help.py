@@ -81,7 +81,7 @@ def _row(label: str, text: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:
-    """As textwrap does it, which takes longer to import than everything else here."""
+    """As textwrap does it, which takes longer to import than everything else that this needs."""
     line = ""
     for word in text.split():
         if line and len(line) + 1 + len(word) > width:

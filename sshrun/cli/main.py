@@ -87,7 +87,7 @@ def function_of(verb: str) -> Callable[[Arguments, Console], int]:
     """The function of a verb; its module is imported only now. Raises ImportError for a verb that has none."""
     from importlib import import_module
 
-    # One verb, one module, one function, all of one name: a table of its own would be a second place to forget one in.
+    # One verb, one module, one function, all of one name: a table of its own would be a second place to keep in step.
     name = "run" if verb in ("model", "program") else verb.replace("-", "_")
     function: Callable[[Arguments, Console], int] = getattr(import_module(f"sshrun.commands.{name}"), name)
     return function

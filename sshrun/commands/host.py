@@ -1,4 +1,4 @@
-"""The host that a command speaks to: what the command line and the user file say, or the sandbox."""
+"""The host of a command: from the command line and the user file, or the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def at_host(arguments: Arguments, console: Console) -> Iterator[RetryingSession]:
-    """A link to the host. Raises UsageError, SettingsError, and Interrupted from here on."""
+    """A link to the host. Raises UsageError, SettingsError, and Interrupted from now on."""
     Interrupts()  # so that a signal ends also what runs beside us: ssh, and what moves files
     with running_sandbox(arguments) as sandbox:
         settings = settings_for(arguments, sandbox)

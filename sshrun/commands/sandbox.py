@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sshrun.arguments import Arguments
     from sshrun.console import Console
 
-_LEAVE = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 
 
 def sandbox(_arguments: Arguments, console: Console) -> int:
@@ -27,8 +27,8 @@ def sandbox(_arguments: Arguments, console: Console) -> int:
             "type: sshrun --sandbox train my_model; Ctrl+C in its own terminal ends it",
         )
     with sandboxes.start() as server:
-        # From here on they wait for us; sshd has been started without, since it would pass the mask on to its jobs.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_LEAVE, signal.SIGCHLD})
+        # From now on they wait for us; sshd has been started without, since it would pass the mask on to its jobs.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, signal.SIGCHLD})
         try:
             server.publish()
             console.notice(
@@ -47,8 +47,8 @@ def sandbox(_arguments: Arguments, console: Console) -> int:
 
 def _wait(server: sandboxes.Sandbox) -> int:
     while True:
-        received = signal.sigwait({*_LEAVE, signal.SIGCHLD})
-        if received in _LEAVE:
+        received = signal.sigwait({*_ENDING, signal.SIGCHLD})
+        if received in _ENDING:
             return 128 + received
         if not server.alive():
             raise HostUnfit("the sandbox's sshd has ended by itself")

@@ -19,7 +19,7 @@ _sshrun() {
     done
 
     local current=${words[count - 1]} shell value description suffix
-    local kept=${current%"$2"} # what stands before the last = : or @ is left as it is
+    local kept=${current%"$2"} # what stands before the last = : or @ is kept as it is
     COMPREPLY=()
     {
         read -r -a shell

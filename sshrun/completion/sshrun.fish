@@ -8,7 +8,7 @@ function __sshrun_complete
     set -q answer[1]; or return
     set -l shell (string split ' ' -- $answer[1])
     set -q answer[2]; and printf '%s\n' $answer[2..-1]
-    # --identity-file=PATH is one word here.
+    # --identity-file=PATH is one word to fish.
     set -l option (string match -r -- '^--[^=]*=' $current)
     set -l path (string replace -- "$option" '' $current)
     switch $shell[1]

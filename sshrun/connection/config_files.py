@@ -1,4 +1,4 @@
-"""The files of the ssh config: where they are, and whether ssh has to be asked what they say.
+"""The files of the ssh config: where they are, and whether ssh has to be asked what they mean.
 
 Asking ssh costs time, and runs the programs of `Match exec`. Where no file contains a keyword that matters before a
 login, ssh is not asked.
@@ -42,7 +42,7 @@ def must_query(login: Login) -> bool:
 
 
 def may_set_timeout(login: Login) -> bool:
-    """Whether the files may say how long a server may take to answer."""
+    """Whether the files may set how long a server may take to answer."""
     return any(_may_set({"connecttimeout"}, *file) for file in _files(login))
 
 
@@ -59,7 +59,7 @@ def may_set_variables(login: Login) -> tuple[bool, bool]:
 
 
 def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16) -> bool:
-    """Whether a config file may set one of `keywords` for some host; True also where only ssh itself could tell.
+    """Whether a config file may set one of `keywords` for some host; True also where only ssh itself knows.
 
     `directory` is what relative Includes in it are relative to: ssh_config(5), Include.
     """

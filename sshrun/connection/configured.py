@@ -1,4 +1,4 @@
-"""What the ssh config says about a host, as `ssh -G` prints it."""
+"""What the ssh config sets for a host, as `ssh -G` prints it."""
 
 from __future__ import annotations
 

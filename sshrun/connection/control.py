@@ -9,7 +9,7 @@ import time
 from sshrun import dirs
 from sshrun.errors import ConnectionFailed
 
-# Seconds after which files that nobody locks count as left behind.
+# Seconds after which files that nobody locks count as stale.
 STALE_AFTER = 60
 
 # A control socket's path may have 108 bytes (104 on macOS), of which ssh needs 17 for a temporary name beside it.
@@ -54,7 +54,7 @@ class ControlFiles:
             pass
 
     def remove_login(self) -> None:
-        """Removes what a login left, for the next one."""
+        """Removes what remains of a login, for the next one."""
         for path in (self.socket, self.log, self.proxy_log):
             remove(path)
 
@@ -88,7 +88,7 @@ def new_name(directory: str) -> str:
 
 
 def write(path: str, content: bytes) -> None:
-    """Creates a file that was not there."""
+    """Creates a file that did not exist."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 
@@ -119,7 +119,7 @@ def _create_locked(path: str, content: bytes) -> int:
 
 
 def _sweep(directory: str) -> None:
-    """Removes what clients that were killed have left: files that nobody locks, or is about to."""
+    """Removes what remains of clients that were killed: files that nobody locks, or is about to."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
         try:

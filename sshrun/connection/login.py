@@ -1,4 +1,4 @@
-"""Who wins among `--host` and its options, the person's ssh config, and the `connection` setting. Decided here alone.
+"""Who wins among `--host` and its options, the person's ssh config, and the `connection` setting: the only decision.
 
     rank  where               what                                                 how ssh gets it
     1     Login.overrides     -p, -i, USER and PORT of --host; without --host also   options of ssh
@@ -7,7 +7,7 @@
     3     Login.defaults      with --host: those of `connection`                   a block behind all those files
     4                         port 22, the local user's name, ssh's default keys
 
-HOST itself is that of --host, or else `connection.hostname`; a HostName of the ssh config for it beats both.
+HOST itself is that of --host, or else `connection.hostname`; a HostName of the ssh config for it overrides both.
 ssh_config.py writes this down for ssh, which does the merging; `resolve` states the outcome for a person to read.
 """
 
@@ -32,7 +32,7 @@ class ConnectionSetting(NamedTuple):
 
 
 class Account(NamedTuple):
-    """Port, user and key as one rank gives them; None for what it leaves to the next."""
+    """Port, user and key as one rank gives them; None for what the next rank decides."""
 
     port: Sourced[int] | None = None
     user: Sourced[str] | None = None

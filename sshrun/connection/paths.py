@@ -10,5 +10,5 @@ USER_CONFIG = "~/.ssh/config"
 
 
 def ssh_expanded(path: str) -> str:
-    """A path as ssh reads it: `~` is what the passwd file says, not $HOME (tilde_expand() of misc.c)."""
+    """A path as ssh reads it: `~` is the home directory of the passwd file, not $HOME (tilde_expand() of misc.c)."""
     return pwd.getpwuid(os.getuid()).pw_dir + path[1:] if path.startswith("~/") else path

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What ssh takes for the person's shell while it logs in: it runs a ProxyCommand, and the ssh of a ProxyJump, by
 # `$SHELL -c COMMAND`, with standard error on /dev/null wherever ControlPersist is set (ssh_proxy_connect() of
-# sshconnect.c). Here it goes to a file that sshrun reads; all else is as it would be without us.
+# sshconnect.c). With this shell it goes to a file that sshrun reads; all else is as it would be without us.
 exec 2>>"$SSHRUN_PROXY_LOG"
 SHELL=$SSHRUN_PROXY_SHELL
 export SHELL

@@ -1,4 +1,4 @@
-"""Asks ssh itself what its config files say: `ssh -G`."""
+"""Asks ssh itself what its config files set: `ssh -G`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sshrun.process import capture
 
 
 def query(login: Login, *, as_used: bool = False) -> Configured:
-    """What the files say for a login; `as_used` as in `query_plan`. Raises SettingsError where ssh cannot read them."""
+    """What the files set for a login; `as_used` as in `query_plan`. Raises SettingsError where ssh cannot read them."""
     answer = _ask(login, query_plan(login, as_used=as_used))
     return _ask(login, query_plan(login, as_used=as_used, final_pass=True)) if answer.final_pass else answer
 

@@ -50,10 +50,10 @@ class SshPlan(NamedTuple):
 
 
 def query_plan(login: Login, *, as_used: bool = False, final_pass: bool = False) -> SshPlan:
-    """How to ask what the config files say: put `-G` before `options`; configured.parse_answer reads the answer.
+    """How to ask what the config files set: put `-G` before `options`; configured.parse_answer reads the answer.
 
     Port and user that no file sets are shown as unset, or with `as_used` as a login has them, so that tokens expand as
-    they will. Where the answer says `final_pass`, ask again with that: our "unset" values would rank above what the
+    they will. Where the answer has `final_pass`, ask again with that: our "unset" values would rank above what the
     files set only in the final pass.
     """
     port, user = UNSET_PORT, UNSET_USER
@@ -74,7 +74,7 @@ def plan_login(
 ) -> SshPlan:
     """How to call ssh for a login.
 
-    `control_path` is ours. It is used where the user's files set none or say "none", and always with a key that
+    `control_path` is ours. It is used where the user's files set none or "none", and always with a key that
     overrides them: an open master of the user's may have logged in with another one. `configured` is needed where
     config_files.must_query is true; `agent_serves` is the result of agent.agent_serves.
     """

@@ -17,7 +17,7 @@ class Environment(NamedTuple):
 
     def files(self, wheels_directory: str = "") -> dict[str, tuple[str, ...]]:
         """What is kept with the job. The host compares it, line by line, with what it wrote into the environment that
-        is there, so the content itself is the key. `wheels_directory` is the directory of the wheels on the host.
+        exists, so the content itself is the key. `wheels_directory` is the directory of the wheels on the host.
         """
         if not self.wanted:
             return {"venv": (), "requirements": ()}

@@ -1,6 +1,6 @@
 """How a setting is declared in the table, and how its value is typed.
 
-A setting is a descriptor: `Settings.stop_grace` is what the table says, `settings.stop_grace` the value of one run, of
+A setting is a descriptor: `Settings.stop_grace` is what the table has, `settings.stop_grace` the value of one run, of
 the type that the table gives it. So no setting needs a field, a key and a type in three places.
 """
 
@@ -98,7 +98,7 @@ class InRun:
 
 
 class Setting:
-    """What the table says of one setting.
+    """One setting, as the table declares it.
 
     `text` is one sentence, `more` what else a reader of docs/settings.md should know, `unset` what happens where
     nothing sets it and there is no default, `option` the option that beats every file, `rank` who wins where that is
@@ -197,5 +197,5 @@ class Group(Setting):
 
 
 def declared(table: type) -> tuple[Setting, ...]:
-    """The settings of a class, in the order they stand there."""
+    """The settings of a class, in the order of its table."""
     return tuple(setting for setting in vars(table).values() if isinstance(setting, Setting))

@@ -171,7 +171,7 @@ def _user_layer(path: str) -> Layer:
 
 
 def _too_deep(events: Iterator[yaml.Event]) -> bool:
-    """The C library's composer calls itself for every level, and brings Python down with it at some ten thousand."""
+    """The C library's composer calls itself for every level, and crashes Python at some ten thousand."""
     import yaml
 
     depth = 0
@@ -192,12 +192,12 @@ def _from_document(document: Node, reader: Reader) -> Layer:
     settings = [node for key, node in document.entries if key == "ssh"]
     model_paths = [node for key, node in document.entries if key == "model_paths"]
     layer = reader.read(settings[0] if settings else NULL, model_paths[0] if model_paths else NULL)
-    twice = tuple(
+    duplicates = tuple(
         f"{Origin('user file', reader.file, nodes[1].line, key)}: duplicate key: remove one"
         for key, nodes in (("ssh", settings), ("model_paths", model_paths))
         if len(nodes) > 1
     )
-    return layer.with_lines(twice)
+    return layer.with_lines(duplicates)
 
 
 class _Conversion:

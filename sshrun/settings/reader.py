@@ -30,7 +30,7 @@ from sshrun.spelling import nearest
 
 NodeKind = Literal["string", "number", "boolean", "null", "list", "mapping"]
 
-# What pip would look for on the host.
+# What pip would install from on the host.
 _PIP_OPTIONS = {
     "-c": "a local file: upload_files sends it, PIP_CONSTRAINT and UV_CONSTRAINT in environment name it",
     "-e": "a local directory: upload_files, then pip in startup_cmds",
@@ -42,7 +42,7 @@ _NESTED = 10  # requirements files that name one another
 class Node(NamedTuple):
     """A value as it stands in a file. `line` counts from 1, 0 where it is not known; in a mapping it is the key's.
 
-    `text` is a scalar as it is written. `entries` are the pairs of a mapping, the same key perhaps twice.
+    `text` is a scalar as it is written. `entries` are the pairs of a mapping, duplicate keys among them.
     """
 
     kind: NodeKind
@@ -56,7 +56,7 @@ NULL = Node("null")
 
 
 class Reader:
-    """Reads the settings of one file. `prefix` is what stands before a key there: "ssh.", "tool.sshrun.", "ssh_"."""
+    """Reads the settings of one file. `prefix` is what stands before a key in it: "ssh.", "tool.sshrun.", "ssh_"."""
 
     def __init__(self, layer: LayerName, file: str, prefix: str) -> None:
         self.layer = layer

@@ -138,7 +138,7 @@ def _environment(
     """The job's variables, and notes about them.
 
     A value of `environment` beats what `pass_environment` passes on from `local`, in whichever files they stand; --env
-    beats both. A name without a value is the weakest of all.
+    beats both. A name without a value has the lowest rank of all.
     """
     variables = {variable.name: variable for layer in reversed(layers) for variable in layer.environment}
     notes: list[str] = []

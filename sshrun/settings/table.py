@@ -1,6 +1,6 @@
-"""Every setting, once. To add one, add it here.
+"""Every setting, once. To add one, add it to this table.
 
-From here come what the reader accepts and checks, how the places are merged, the rows of `--dry-run`, the attributes of
+It decides what the reader accepts and checks, how the places are merged, the rows of `--dry-run`, the attributes of
 `SshMixin` and docs/settings.md. The last two are text: `make docs` writes them, `make lint` fails where they are stale.
 """
 

@@ -1,4 +1,4 @@
-"""The files that settings name, found, and all that is wrong with their paths: nothing else decides that."""
+"""The files that settings name, found, and all that is wrong with their paths: decided in this module alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def files_of(spec: Spec, layers: Sequence[Layer], *, uploads: bool, may_lack: bo
         (problems if is_wrong else warnings).append(line)
     named = in_order(layers, JobSettings.download_files)
     downloads = [pattern for pattern, _ in _parsed(named, _writable_directory, parse_download, problems)]
-    # The spec always goes along, whatever else is named like it.
+    # The spec is always uploaded, whatever else is named like it.
     itself = local_item(spec.path, os.path.basename(spec.path))
     items = (itself, *(item for item in selection.items if (item.root, item.name) != (itself.root, itself.name)))
     return Files(items, tuple(downloads), selection.excluded, (*selection.warnings, *warnings), tuple(problems))

@@ -29,7 +29,7 @@ def main(request: dict[str, Any]) -> None:
         stream.flush()
     with open(reply, "w", encoding="ascii") as file:
         file.write("\n" + json.dumps(answer))
-    os._exit(0)  # threads and exit handlers of the spec are nobody's business here
+    os._exit(0)  # threads and exit handlers of the spec are no concern of this process
 
 
 def answered(request: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
 
 def prepare_stubs(request: dict[str, Any]) -> Any:
     own = os.path.dirname(os.path.abspath(__file__))
-    # It is no part of a package here, and under this name no spec takes it for a module of its own.
+    # It is no part of a package in this process, and under this name no spec takes it for a module of its own.
     place = spec_from_file_location("sshrun spec stubs", os.path.join(own, "stubs.py"))
     assert place is not None and place.loader is not None
     stubs: Any = module_from_spec(place)
@@ -107,7 +107,7 @@ def found_in(owners: list[Any], key: str, stubs: Any) -> Any:
 
 
 def described(value: Any, key: str, stubs: Any) -> dict[str, Any]:
-    """A value as `Node` knows it. What is no setting at all is described as its text. Raises Unknown."""
+    """A value as `Node` knows it. What no setting can be is described as a string. Raises Unknown."""
     if stubs and isinstance(value, stubs.Operators):
         raise stubs.Unknown(key, stubs.watch.lines.get(f"ssh_{key}", 0), stubs.name_of(value))
     if isinstance(value, set | frozenset):

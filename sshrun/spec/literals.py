@@ -32,7 +32,7 @@ class Literal:
         self.tainted = 0
 
     def taint(self, line: int) -> None:
-        """Notes that a list or dictionary, and those within, may change from here on."""
+        """Notes that a list or dictionary, and those within, may change from now on."""
         for part in self.inner():
             if isinstance(part.value, list | dict):
                 part.tainted = part.tainted or line

@@ -1,4 +1,4 @@
-"""Where an MLTK is installed on this machine. It is looked for, never imported."""
+"""Where an MLTK is installed on this machine. It is searched for, never imported."""
 
 from __future__ import annotations
 

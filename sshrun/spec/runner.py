@@ -38,7 +38,7 @@ MLTK_RELEASES = (Release("0.20.0", ("typer==0.12.5", "click==8.1.7"), "Python 3.
 
 
 class Runner(NamedTuple):
-    """How a job is started on the host, and what it leaves.
+    """How a job is started on the host, and what it makes.
 
     `name` is "mltk", "script", "run" or "program". `argv` is started in the working directory; no shell sees it.
     `command` and `model` name the job, for `status` and for the comparison of `--resume`. `archive` is relative to the
@@ -65,7 +65,7 @@ class Runner(NamedTuple):
 
     @property
     def fits(self) -> str:
-        """A line for whom the runner's package could not be installed, "" where there is nothing to say."""
+        """A line to show where the runner's package could not be installed, or ""."""
         release = _release(self.version) if self.name == "mltk" else None
         if release is None:
             return ""

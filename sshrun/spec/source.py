@@ -76,7 +76,7 @@ def read_source(source: bytes, name: str) -> SpecSource:
 
 class _SourceReader:
     def __init__(self, source: bytes) -> None:
-        # Most scripts that are run have none of these, and are not looked at any further.
+        # Most scripts that are run have none of these, and are not read any further.
         self.has_settings = any(word in source for word in (_PREFIX.encode(), b"SshMixin", b"log_dir"))
         self.names: dict[str, Literal] = {}
         self.settings: dict[str, Literal] = {}
@@ -94,10 +94,10 @@ class _SourceReader:
         self.problems: list[tuple[int, str, str]] = []
         self.warnings: list[tuple[int, str, str]] = []
         self.unread: list[tuple[int, str, str]] = []
-        self.enclosing: list[tuple[int, int]] = []  # the statement that is looked at, and the conditions above it
+        self.enclosing: list[tuple[int, int]] = []  # the statement that is read, and the conditions above it
         self.places: dict[tuple[str, int, int], None] = {}
         self.expected: set[str] = set()
-        self.as_script = 0  # how many `if __name__ == ...` stand above what is looked at
+        self.as_script = 0  # how many `if __name__ == ...` stand above what is read
 
     def read(self, tree: syntax.Module) -> None:
         if self.has_settings:
@@ -202,7 +202,7 @@ class _SourceReader:
             literal = self.evaluator.value(value)
         except NoLiteralError:
             self._scan(value)
-            self._taint(value, value.lineno)  # from here on it has a second name
+            self._taint(value, value.lineno)  # from now on it has a second name
         for target in targets:
             if isinstance(target, syntax.Name):
                 self._bind(target.id, literal, value)
@@ -319,7 +319,7 @@ class _SourceReader:
         elif isinstance(root, syntax.AugAssign):
             self._taint(root.target, root.lineno)
         elif isinstance(root, syntax.Assign | syntax.AnnAssign | syntax.NamedExpr) and root.value is not None:
-            self._taint(root.value, root.lineno)  # from here on it has a second name
+            self._taint(root.value, root.lineno)  # from now on it has a second name
         deciding = deciding_lines(root)
         self.enclosing += deciding
         self.as_script += asks_whether_script(root)
@@ -359,7 +359,7 @@ class _SourceReader:
                 self._taint(argument, call.lineno)
 
     def _taint(self, expression: syntax.expr, line: int) -> None:
-        """Notes that a list or dictionary may change from here on."""
+        """Notes that a list or dictionary may change from now on."""
         if isinstance(expression, syntax.Name) and expression.id in self.names:
             self.names[expression.id].taint(line)
         elif isinstance(expression, syntax.Attribute) and expression.attr.startswith(_PREFIX):

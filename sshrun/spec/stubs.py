@@ -369,7 +369,7 @@ class _StubModule(ModuleType):
 
 
 def _wanted_by(frame: FrameType) -> list[str]:
-    """What `from STUB import *` is to bring: all names that the importing module uses and has from nowhere else."""
+    """What `from STUB import *` is to define: all names that the importing module uses and has from nowhere else."""
     names: set[str] = set()
     codes = [frame.f_code]
     for code in codes:
@@ -401,7 +401,7 @@ class _StubFinder:
 
 
 class _MixinFinder:
-    """`import sshrun` brings what it brings on a host: the mixin alone."""
+    """`import sshrun` defines what it defines on a host: the mixin alone."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -410,7 +410,7 @@ class _MixinFinder:
         return ModuleSpec(name, self, origin=self.path) if name == "sshrun" else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return ModuleType(f"{spec.name}.mixin")  # as "sshrun" it would look for one that is installed
+        return ModuleType(f"{spec.name}.mixin")  # as "sshrun" it would import one that is installed
 
     def exec_module(self, module: ModuleType) -> None:
         with open(self.path, "rb") as file:

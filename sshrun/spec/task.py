@@ -190,7 +190,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         files = files_of(spec, layers, uploads=uploads, may_lack=spec.imports_mltk)
         settings = merge(given, layers, files.problems)
         runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
-    along = [item for item in _with_arguments(spec, runner) if item.name not in {item.name for item in files.uploads}]
+    implied = [item for item in _with_arguments(spec, runner) if item.name not in {item.name for item in files.uploads}]
     outputs = [parse_download(text) for text in runner.outputs]
     unrun: tuple[str, ...] = ()
     if sandbox is not None:
@@ -206,7 +206,7 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         args=tuple(args),
         unrun=unrun,
         spec=spec,
-        uploads=(*files.uploads, *along) if uploads else files.uploads,
+        uploads=(*files.uploads, *implied) if uploads else files.uploads,
         excluded=files.excluded,
         downloads=(*files.downloads, *outputs),
         protected=(spec.path,) if spec and not spec.is_model_file else (),
@@ -244,13 +244,13 @@ def _with_computed(spec: Spec, arguments: Arguments) -> Spec:
 
 
 def task_of(job: Job, record: Record, login: Login) -> Task:
-    """The task of a job that is on a host, from what was stored with it: results come to the current directory.
+    """The task of a job that is on a host, from what was stored with it: results go into the current directory.
 
     Raises UsageError where a newer version stored it.
 
-    What this machine wrote down itself when it started the job counts. Of one that was started elsewhere only the host
-    can tell, and a host names no local path outside of the current directory. Nor does a job of another directory, or
-    of another client, replace what it did not bring itself.
+    What this machine recorded when it started the job counts. One that was started elsewhere is known from the host
+    alone, and a host names no local path outside of the current directory. Nor does a job of another directory, or of
+    another client, replace a local file that was not downloaded from it.
     """
     manifest, warnings = (record.manifest(), ()) if record.begun else _confined(job.manifest)
     if manifest.version > MANIFEST_VERSION:
@@ -274,19 +274,19 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
         settings=settings,
         results_directory=os.getcwd(),
         downloads=tuple(parse_download(text) for text in manifest.download_files),
-        owned=EVERYTHING if _belongs_here(manifest, record) else record,
+        owned=EVERYTHING if _started_in_this_directory(manifest, record) else record,
         protected=(manifest.spec, os.path.join(os.getcwd(), os.path.basename(manifest.spec))) if manifest.spec else (),
         stored=manifest,
         warnings=warnings,
     )
 
 
-def _belongs_here(manifest: Manifest, record: Record) -> bool:
+def _started_in_this_directory(manifest: Manifest, record: Record) -> bool:
     """Whether the current directory is where the job was started from."""
     path = manifest.path or manifest.spec
     directory = path if manifest.runner == "program" else os.path.dirname(path)
-    started_here = record.started or manifest.client == this_client().name
-    return started_here and os.path.realpath(directory) == os.path.realpath(os.getcwd())
+    started_locally = record.started or manifest.client == this_client().name
+    return started_locally and os.path.realpath(directory) == os.path.realpath(os.getcwd())
 
 
 class Client(NamedTuple):
@@ -308,7 +308,7 @@ def this_client() -> Client:
 
 
 def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """A manifest whose downloads come to the current directory, and a warning for each that is to come elsewhere."""
+    """A manifest whose downloads go into the current directory, and a warning for each that names another."""
     kept, warnings = [], []
     for text in manifest.download_files:
         try:
@@ -319,7 +319,7 @@ def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
         if pattern.leaves_directory:
             name = os.path.basename(pattern.source.rstrip("/"))
             warnings.append(
-                f"{visible(text)} comes to {visible(name)} in this directory: another client named that place"
+                f"{visible(text)} is downloaded as {visible(name)} into this directory: another client named that path"
             )
             text = f"{pattern.source}|./{name}"
         kept.append(text)
@@ -329,7 +329,7 @@ def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
 
 
 def _uninstalled(settings: Settings) -> tuple[str, ...]:
-    """A warning where packages are named and nothing is there to install them into."""
+    """A warning where packages are named and no environment is made to install them into."""
     if settings.create_venv.value or not settings.requirements:
         return ()
     first, where = settings.requirements[0].origin, settings.create_venv.origin
@@ -337,9 +337,9 @@ def _uninstalled(settings: Settings) -> tuple[str, ...]:
 
 
 def _with_arguments(spec: Spec | None, runner: Runner) -> Iterator[Item]:
-    """What goes along because of what the command is: the trained model, and files that its arguments name.
+    """What is uploaded because of what the command is: the trained model, and files that its arguments name.
 
-    The archive is where results come to, or where MLTK looks for it: beside the spec.
+    The archive is in the results directory, or where MLTK expects it: beside the spec.
     """
     if spec and runner.sends_archive and runner.archive and not spec.is_model_file:
         candidates = [
@@ -354,11 +354,11 @@ def _with_arguments(spec: Spec | None, runner: Runner) -> Iterator[Item]:
 
 def _unclean(arguments: Arguments, runner: Runner) -> Iterator[str]:
     if arguments.clean and runner.sends_archive:
-        yield f"--clean removes nothing: {runner.command} needs what train has left"
+        yield f"--clean removes nothing: {runner.command} needs what train has made"
 
 
 def _log_copy(runner: Runner) -> str:
-    """Where `mltk ssh` leaves what the command printed: utils/ssh/mltk_command.py, remote_cmd_log_file."""
+    """Where `mltk ssh` writes what the command printed: utils/ssh/mltk_command.py, remote_cmd_log_file."""
     if runner.logs is None:
         return ""
     words = "_".join(word.replace("/", "_") for word in (runner.command, runner.model))

@@ -42,7 +42,7 @@ def _listed(item: Item) -> bytes:
 
 
 def _compared(session: Session, directory: str, names: Sequence[str]) -> Iterator[bytes]:
-    """The host's records for names. The first question is asked at once, each other one when it is its turn."""
+    """The host's records for names. The first question is asked at once, each other one after an answer."""
     mark = os.urandom(16).hex()
     parts = _parts(name_list(names))
 

@@ -26,7 +26,7 @@ class Tree(Protocol):
     def entry(self, path: str) -> Entry | None: ...
 
     def entries(self, path: str, *, deep: bool) -> Iterable[tuple[str, Entry]]:
-        """What stands in a directory; `deep` says that the directories in it will be asked for as well."""
+        """The entries of a directory; with `deep` the directories in it will be asked for as well."""
 
     def is_old(self, path: str, entry: Entry) -> bool:
         """Whether it is from before the job whose results are wanted, and so is none of them."""

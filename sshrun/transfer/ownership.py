@@ -15,7 +15,7 @@ class Ownership(Protocol):
         """Whether the file at a local path may be replaced."""
 
     def note_downloads(self, paths: Iterable[str]) -> None:
-        """Told of each file that was downloaded: from now on it is owned, until somebody changes it."""
+        """Called for each file that was downloaded: from now on it is owned, until somebody changes it."""
 
 
 class _Everything:

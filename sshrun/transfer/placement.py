@@ -44,18 +44,18 @@ def placed(
     for item in _with_local_roots(items, directory):
         name = os.path.join(item.root, item.name)
         local = _status(name)
-        is_there = local is not None and _looks_like(item, name, local)
-        if local is not None and not is_there and not item.is_directory and not owned.owns(name):
+        is_current = local is not None and _looks_like(item, name, local)
+        if local is not None and not is_current and not item.is_directory and not owned.owns(name):
             kept[name] = _free_path_beside(item, name, host, owned)
             name = kept[name]
             item = item._replace(name=os.path.relpath(name, item.root))
             local = _status(name)
-            is_there = local is not None and _looks_like(item, name, local)
+            is_current = local is not None and _looks_like(item, name, local)
         names.append(name)
         files += not item.is_directory
-        if local is not None and not is_there and (local.st_dev, local.st_ino) in spared:
+        if local is not None and not is_current and (local.st_dev, local.st_ino) in spared:
             warnings.append(f"{visible(item.name)} is not replaced: it is what the job was started from")
-        elif not is_there:
+        elif not is_current:
             wanted.append(item)
     return Placement(tuple(names), tuple(wanted), files, kept, tuple(warnings))
 

@@ -280,7 +280,7 @@ def test_clean_is_for_training_alone(sshrun: Sshrun, spec: Path, home: Path, tmp
     (home / ".mltk" / "models" / "my_model" / "my_model.h5").touch()
     finished = sshrun("--clean", "evaluate", "my_model")
     assert finished.status == 0, finished.stderr
-    assert "--clean removes nothing: evaluate needs what train has left" in finished.stderr
+    assert "--clean removes nothing: evaluate needs what train has made" in finished.stderr
     assert (tmp_path / "my_model.mltk.zip").read_text() == "trained here\nevaluated\n"
     assert (home / ".mltk" / "models" / "my_model" / "my_model.h5").exists()
 

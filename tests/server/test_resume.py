@@ -89,7 +89,7 @@ def test_what_only_the_host_tells_names_no_place_outside_of_the_folder(
     assert finished.status == 0, finished.stderr
     assert [path.read_text() for path in precious] == ["precious\n"] * 3
     assert (elsewhere / "made").read_text() == (elsewhere / "kept/as/it/is").read_text() == "made\n"
-    assert finished.stderr.count("another client named that place") == 2
+    assert finished.stderr.count("another client named that path") == 2
 
 
 def test_who_started_a_job_gets_what_she_named(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path, home: Path) -> None:

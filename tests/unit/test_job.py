@@ -84,19 +84,19 @@ def test_an_old_job_is_still_known_by_its_spec() -> None:
     old = manifest_from_data(OLD)
     assert (old.title, old.origin) == ("train my_model", "laptop:/p/my_model.py")
     mine = Manifest(command="train", model="my_model", client="laptop", path="/p/my_model.py")
-    assert mine.names(old, started_here=False)
-    assert not mine._replace(path="/q/my_model.py").names(old, started_here=False)
-    assert mine._replace(client="desk", path="/q/my_model.py").names(old, started_here=False), "nothing to compare"
-    assert mine.names(Manifest(command="train", model="my_model"), started_here=False)
+    assert mine.names(old, started_locally=False)
+    assert not mine._replace(path="/q/my_model.py").names(old, started_locally=False)
+    assert mine._replace(client="desk", path="/q/my_model.py").names(old, started_locally=False), "nothing to compare"
+    assert mine.names(Manifest(command="train", model="my_model"), started_locally=False)
 
 
 def test_a_job_is_that_of_a_path_on_a_client() -> None:
     job = Manifest(command="train", model="m", client="laptop", user="joe", path="/p/m.py")
-    assert job.names(job, started_here=False)
-    assert not job._replace(path="/q/m.py").names(job, started_here=True)
-    assert not job._replace(model="n").names(job, started_here=True)
-    assert not job._replace(client="desk").names(job, started_here=False)
-    assert job._replace(client="laptop.local").names(job, started_here=True), "its network has renamed it"
+    assert job.names(job, started_locally=False)
+    assert not job._replace(path="/q/m.py").names(job, started_locally=True)
+    assert not job._replace(model="n").names(job, started_locally=True)
+    assert not job._replace(client="desk").names(job, started_locally=False)
+    assert job._replace(client="laptop.local").names(job, started_locally=True), "its network has renamed it"
     assert job.origin == "joe@laptop:/p/m.py"
 
 

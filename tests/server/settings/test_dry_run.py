@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,9 @@ def test_every_setting_is_shown_with_its_place(laid: Desk) -> None:
 def test_the_same_comes_as_data(laid: Desk) -> None:
     finished = laid("-h", "alias", "--dry-run", "--json", "train", "my_model", "--epochs", "3")
     (shown,) = [json.loads(line) for line in finished.stdout.splitlines() if b'"dry-run"' in line]
+    page = (Path(__file__).parents[3] / "docs" / "json.md").read_text()
+    (example,) = [json.loads(line) for line in page.splitlines() if line.startswith("{") and '"dry-run"' in line]
+    assert list(shown) == list(example)
     settings = {(row["key"], row["value"]): row["origin"] for row in shown["settings"]}
     assert settings["hostname", "127.0.0.1"] == {"layer": "ssh config", "key": "HostName"}
     assert settings["environment", "TOKEN=***"] == {
