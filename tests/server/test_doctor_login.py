@@ -155,7 +155,7 @@ def test_a_home_that_ssh_does_not_go_by_is_told(look: Look, sandbox: Sandbox, ho
     (home / ".ssh").mkdir()
     found = look(sandbox.config, sandbox.host)
     assert (found.status, found["config"].verdict) == (0, "warning")
-    assert f"whatever $HOME says; in {home}/.ssh it looks" in found["config"].text
+    assert f"whatever $HOME is; from {home}/.ssh it takes" in found["config"].text
 
 
 # Passwords

@@ -137,7 +137,7 @@ def test_what_comes_before_the_login_is_told(
     settings = home / ".sshrun" / "user_settings.yaml"
     settings.write_text(f"ssh:\n  config_path: {json.dumps(str(config))}\n")
     screen = Screen(tmp_path, *sshrun.options, "--import-spec", "train", "slow")
-    screen.wait_for_count(f"{ERASE}sshrun: reading the settings, and which files go along", 2)
+    screen.wait_for_count(f"{ERASE}sshrun: reading the settings, and which files to upload", 2)
     gate("read")
     screen.wait_for("sshrun: connecting to sandbox\r\n")
     gate("matched")
@@ -224,7 +224,7 @@ def test_others_that_wait_for_the_end_of_a_job(sshrun: Sshrun, tmp_path: Path, g
     running = sshrun.start("--", "sh", "-c", STUBBORN)
     running.wait_until(lambda run: b"up\n" in run.stdout)
     screen = Screen(tmp_path, *sshrun.options, *how)
-    screen.wait_for_count("waiting for the job to end" if how == ["stop"] else "discard the job that is there", 2)
+    screen.wait_for_count("waiting for the job to end" if how == ["stop"] else "discard the job that it has", 2)
     gate("go")
     assert screen.status() == 0
     assert not screen.silences(SILENT)
