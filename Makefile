@@ -10,7 +10,7 @@ PYTEST ?=
 SOURCES := pyproject.toml README.md LICENSE $(shell find sshrun -type f ! -name '*.pyc')
 SHELL_SCRIPTS := $(wildcard sshrun/*.sh sshrun/*/*.sh docker/*.sh tests/*.sh tests/*/*.sh)
 REMOTE_PROGRAM = cat $(filter-out sshrun/remote/main.sh,$(wildcard sshrun/remote/*.sh)) sshrun/remote/main.sh
-# What is tested is the wheel, installed as a user installs it; a PYTHONPATH could put the source folder before it.
+# What is tested is the wheel, installed as a user installs it; a PYTHONPATH could put the source directory before it.
 RUN_TESTS = env -u PYTHONPATH $(TEST_VENV)/bin/pytest
 # Most tests wait for others most of the time.
 WORKERS ?= 3
@@ -29,7 +29,7 @@ help:
 	@echo 'make test-mltk  a real model, trained by mltk from the package index (3 GB)'
 	@echo 'make lint       ruff, mypy, import-linter, shellcheck'
 	@echo 'make bench      speed against commands typed by hand (bench-json: as data)'
-	@echo 'make venv       .venv/bin/sshrun, running from this folder, and the tools of development'
+	@echo 'make venv       .venv/bin/sshrun, running from this directory, and the tools of development'
 	@echo 'make docs       docs/settings.md and the attributes of SshMixin, from the table of settings'
 	@echo 'make picture    docs/run.svg, from a real run'
 	@echo 'make wheel      dist/*.whl'

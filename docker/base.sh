@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: docker/base.sh [TAG]
-# Makes the bare Debian image that the test hosts are built on, and prints its tag. Does nothing where it is there already.
+# Makes the bare Debian image that the test hosts are built on, unless it exists, and prints its tag.
 # It is pulled where an image registry answers, else made from Debian's packages (about a minute, 120 MB).
 set -eu
 
@@ -26,19 +26,19 @@ pull() {
 bootstrap() {
     [ "$(id -u)" -eq 0 ] || fail "no image registry answers, and debootstrap needs root: sudo docker/base.sh $1"
     "$(dirname "$0")/../tests/packages.sh" base
-    folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' EXIT
+    directory=$(mktemp -d)
+    trap 'rm -rf "$directory"' EXIT
     trap 'exit 130' INT TERM HUP
     say "no image registry answers: making $1 with debootstrap"
-    debootstrap --variant=minbase "$SUITE" "$folder/root" >"$folder/log" 2>&1 || {
-        tail -n 20 "$folder/log" >&2
+    debootstrap --variant=minbase "$SUITE" "$directory/root" >"$directory/log" 2>&1 || {
+        tail -n 20 "$directory/log" >&2
         fail "debootstrap failed"
     }
-    rm -rf "$folder/root/var/cache/apt/archives" "$folder/root/var/lib/apt/lists"
-    mkdir -p "$folder/root/var/cache/apt/archives/partial" "$folder/root/var/lib/apt/lists/partial"
+    rm -rf "$directory/root/var/cache/apt/archives" "$directory/root/var/lib/apt/lists"
+    mkdir -p "$directory/root/var/cache/apt/archives/partial" "$directory/root/var/lib/apt/lists/partial"
     # Device nodes are docker's to make.
-    tar --create --file "$folder/root.tar" --numeric-owner --exclude='./dev/*' --directory "$folder/root" .
-    docker import --change 'CMD ["bash"]' "$folder/root.tar" "$1" >/dev/null
+    tar --create --file "$directory/root.tar" --numeric-owner --exclude='./dev/*' --directory "$directory/root" .
+    docker import --change 'CMD ["bash"]' "$directory/root.tar" "$1" >/dev/null
 }
 
 say() { printf 'base.sh: %s\n' "$*" >&2; }

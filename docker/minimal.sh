@@ -1,6 +1,6 @@
 #!/bin/sh
-# Usage: minimal.sh FOLDER
-# Fills FOLDER with what an SSH server with busybox is made of. Left out are the applets that many a busybox lacks.
+# Usage: minimal.sh DIRECTORY
+# Fills DIRECTORY with what an SSH server with busybox is made of. Left out are the applets that many a busybox lacks.
 set -eu
 
 main() {

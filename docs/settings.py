@@ -51,7 +51,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
 }
 
 INTRODUCTION = """\
-<!-- Written by `make docs` from sshrun/settings/table.py: change it there. -->
+<!-- Written by `make docs` from sshrun/settings/table.py: change that file. -->
 # Settings
 
 Every setting is optional. It can be set in four kinds of files; `sshrun --dry-run ...` shows each one that is set, with
@@ -95,7 +95,7 @@ def reference() -> str:
     for name, setting in _all():
         if setting not in JOB:
             lines += _section(name, setting)
-    lines += ["## Keys of MLTK that have no use here", "", "One warning each, which says what to do instead.", ""]
+    lines += ["## Keys of MLTK that sshrun does not use", "", "One warning each, which names what to do instead.", ""]
     lines += ["| key | instead |", "|---|---|"]
     lines += [f"| `{key}` | {_cell(advice)} |" for key, advice in UNUSED_KEYS.items()]
     lines += [f"| `connection.{key}` | {_cell(advice)} |" for key, advice in UNUSED_CONNECTION_KEYS.items()]
