@@ -20,13 +20,14 @@ export PYTHON PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DELETE_ON_ERROR:
 # Two at a time would get in each other's way at apt's lock.
 .NOTPARALLEL:
-.PHONY: help venv demo test test-long test-mltk lint docs bench bench-json picture wheel clean
+.PHONY: help venv demo test test-long test-mltk coverage lint docs bench bench-json picture wheel clean
 
 help:
 	@echo 'make demo       train a small model on a throwaway SSH server of your own'
 	@echo 'make test       a quick pass of every tier of tests'
 	@echo 'make test-long  the long fault and proof runs'
 	@echo 'make test-mltk  a real model, trained by mltk from the package index (3 GB)'
+	@echo 'make coverage   how much of sshrun the tests run'
 	@echo 'make lint       ruff, mypy, import-linter, shellcheck'
 	@echo 'make bench      speed against commands typed by hand (bench-json: as data)'
 	@echo 'make venv       .venv/bin/sshrun, running from this directory, and the tools of development'
@@ -74,6 +75,14 @@ test-long: packages-test $(TEST_VENV)/.made
 test-mltk: packages-test $(TEST_VENV)/.made
 	$(RUN_TESTS) -m mltk -s $(PYTEST)
 
+# tests/unit and tests/server, with sshrun measured where it runs: in a program of its own, mostly.
+coverage: packages-test $(TEST_VENV)/.made
+	rm -rf .coverage && mkdir .coverage
+	env -u PYTHONPATH $(TEST_VENV)/bin/coverage run -m pytest -q -m 'not long and not alone' \
+	  --numprocesses $(WORKERS) --dist loadgroup $(or $(PYTEST),tests/unit tests/server)
+	$(TEST_VENV)/bin/coverage combine -q
+	@printf 'coverage of sshrun, in percent of its statements: ' && $(TEST_VENV)/bin/coverage report
+
 lint: packages-lint $(VENV)/.tools
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
@@ -113,6 +122,6 @@ $(TEST_VENV)/.made: dist/.made | $(TEST_VENV)/bin/pip
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TEST_VENV) dist build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -f examples/digits/digits.zip examples/digits/metrics.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

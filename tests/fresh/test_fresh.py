@@ -26,6 +26,9 @@ DIFFERS = (
     "tests/server/test_login_answers.py"
 )
 
+# With another Python and another OpenSSH than this machine's: a quick pass.
+NEWER = "tests/unit tests/server/test_run.py tests/server/test_signals.py tests/server/test_resume.py"
+
 Completed = subprocess.CompletedProcess[str]
 
 
@@ -83,13 +86,20 @@ def trust_certificate_of_this_network(machine: Machine) -> None:
 
 
 @pytest.fixture
-def bare_debian() -> Iterator[Callable[[], Machine]]:
+def bare_debian() -> Iterator[Callable[..., Machine]]:
     if not engine_answers():
         pytest.skip("no docker engine answers")
-    base = subprocess.run([PROJECT / "docker/base.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     containers = []
 
-    def start() -> Machine:
+    def start(suite: str = "bookworm") -> Machine:
+        made = subprocess.run(
+            [PROJECT / "docker/base.sh"],
+            env=os.environ | {"SUITE": suite},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        base = made.stdout.strip()
         # --init: a process 1 that reaps, as every machine has.
         command = ["docker", "run", "--detach", "--init", base, "sleep", "infinity"]
         name = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -104,7 +114,7 @@ def bare_debian() -> Iterator[Callable[[], Machine]]:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], check=True, capture_output=True)
 
 
-def assert_demo_brought_results_home(machine: Machine, output: str, *, home: str, user: str) -> None:
+def assert_demo_downloaded_results(machine: Machine, output: str, *, home: str, user: str) -> None:
     assert "epoch  20" in output
     machine.must(f"test -s {home}/sshrun/examples/digits/digits.zip", user=user)
     machine.must(f"test -s {home}/sshrun/examples/digits/metrics.json", user=user)
@@ -116,7 +126,7 @@ def test_root_types_make_demo_and_make_test_and_then_an_ordinary_user_does(
     machine = bare_debian()
     machine.clone_into("/root")
     output = machine.must("cd sshrun && make demo")
-    assert_demo_brought_results_home(machine, output, home="/root", user="root")
+    assert_demo_downloaded_results(machine, output, home="/root", user="root")
     assert " passed" in machine.must(f"cd sshrun && make test PYTEST='{DIFFERS}'", timeout=30 * MINUTES)
     assert machine.type("test -e /usr/sbin/policy-rc.d").returncode != 0, "the policy outlived the installation"
     assert "sshd" not in machine.must("ps -e -o comm="), "installing a package, or a test, left an sshd behind"
@@ -125,7 +135,7 @@ def test_root_types_make_demo_and_make_test_and_then_an_ordinary_user_does(
     machine.clone_into("/home/ada")
     machine.must("chown -R ada: /home/ada/sshrun")
     output = machine.must("cd sshrun && make demo", user="ada")
-    assert_demo_brought_results_home(machine, output, home="/home/ada", user="ada")
+    assert_demo_downloaded_results(machine, output, home="/home/ada", user="ada")
     # What differs for an ordinary user is the setting up, and files that may not be read or written.
     tests = "PYTEST='tests/unit tests/server/test_files.py'"
     assert " passed" in machine.must(f"cd sshrun && make test {tests}", user="ada", timeout=30 * MINUTES)
@@ -143,7 +153,15 @@ def test_an_ordinary_user_without_the_packages_is_told_what_to_type(bare_debian:
     command = told.stdout.partition("please type: sudo ")[2].partition("\n")[0]
     machine.must(f"cd /home/ada/sshrun && env {command}")
     output = machine.must("cd sshrun && make demo", user="ada")
-    assert_demo_brought_results_home(machine, output, home="/home/ada", user="ada")
+    assert_demo_downloaded_results(machine, output, home="/home/ada", user="ada")
+
+
+def test_debian_13_has_a_newer_python_and_a_newer_openssh(bare_debian: Callable[..., Machine]) -> None:
+    machine = bare_debian("trixie")
+    machine.clone_into("/root")
+    assert machine.must("python3 --version").startswith("Python 3.13")
+    assert " passed" in machine.must(f"cd sshrun && make test PYTEST='{NEWER}'", timeout=30 * MINUTES)
+    assert "OpenSSH_10" in machine.must("ssh -V 2>&1")
 
 
 def test_a_python_that_is_too_old_is_named(bare_debian: Callable[[], Machine]) -> None:
