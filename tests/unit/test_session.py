@@ -175,23 +175,24 @@ def test_an_end_after_the_errors_have_ended_is_still_a_lost_connection(start) ->
     session.close()
 
 
-def test_beats_are_no_errors_and_their_absence_is_the_end(start) -> None:  # type: ignore[no-untyped-def]
-    script = f"{READY} for i in 1 2 3 4; do printf '\\000' >&2; sleep 0.2; done; sleep 30"
+def test_heartbeats_are_no_errors_and_their_absence_is_the_end(start) -> None:  # type: ignore[no-untyped-def]
+    # A machine under load delays a heartbeat too, so the timeout is ten times as long as the time between two of them.
+    script = f"{READY} for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf '\\000' >&2; sleep 0.2; done; sleep 30"
     session = Session(spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
-    session.heartbeat_timeout = 0.5
+    session.heartbeat_timeout = 2
     began = time.monotonic()
     with pytest.raises(ConnectionFailed, match="silent"):
         session.reply(timeout=20)
-    assert 1 < time.monotonic() - began < 5
+    assert 2.4 < time.monotonic() - began < 15
     assert session.errors == b""
     session.kill()
 
 
-BEATING = "while printf '\\000' >&2; do sleep 0.1; done"
+HEARTBEATS = "while printf '\\000' >&2; do sleep 0.1; done"
 
 
 def test_a_host_that_lives_and_gives_no_answer_is_not_waited_for_for_ever() -> None:
-    session = Session(spawn(["sh", "-c", READY + BEATING], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
+    session = Session(spawn(["sh", "-c", READY + HEARTBEATS], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
     session.heartbeat_timeout = 5
     with pytest.raises(ConnectionFailed, match="has given no answer for 1 s"):
         session.reply(timeout=1)
@@ -199,9 +200,9 @@ def test_a_host_that_lives_and_gives_no_answer_is_not_waited_for_for_ever() -> N
 
 
 def test_a_host_that_reads_slowly_and_lives_is_waited_for() -> None:
-    script = f"{BEATING} & sleep 1.5; cat >/dev/null"
+    script = f"{HEARTBEATS} & sleep 3; cat >/dev/null"
     session = Session(spawn(["sh", "-c", script], stdin=PIPE, stdout=PIPE, stderr=PIPE), "gpu1")
-    session.heartbeat_timeout = 0.7
+    session.heartbeat_timeout = 2
     session.send(bytes(8 << 20))
     session.kill()
 
