@@ -85,7 +85,7 @@ class Sorter:
         return verb_named(self.verb)
 
     def take(self, word: str) -> None:
-        """Raises UsageError for what cannot stand in this place, and has then not taken it."""
+        """Raises UsageError for what is not allowed in this place, and has then not taken it."""
         if self.foreign:
             self.words.append(word)
         elif self.awaiting:

@@ -75,7 +75,7 @@ class Console:
 
     def _try_again(self, text: str) -> None:
         if os.isatty(2):
-            # ssh writes its question by itself, so that this may stand before it or behind it: on one line with it.
+            # ssh writes its question by itself, so that this may come before it or after it: on one line with it.
             _write(2, f"({visible(text)}) ".encode("utf-8", "surrogateescape"))
         else:
             self.relay(text)

@@ -17,7 +17,7 @@
         ├── TransferFailed .............      files did not arrive whole
         └── OutputFailed ...............      what the job prints cannot be shown or written
 
-Each is one line that says what is wrong and where, and a hint: what to type next. `details` is the rest, for -v.
+Each is one line that names what is wrong and where, and a hint: what to type next. `details` is the rest, for -v.
 """
 
 from __future__ import annotations

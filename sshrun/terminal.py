@@ -25,7 +25,7 @@ _CSI_THAT_PASSES = b"|".join(
     )
 )
 _CSI_SO_FAR = b"(?:[?]2?5?|[0-9;:]{0,%d})" % _PARAMETERS
-# One character class in front lets `re` skip text at full speed; what is looked at afterwards decides.
+# One character class in front lets `re` skip text at full speed; what is checked afterwards decides.
 _FORBIDDEN = (
     b"[\\x00-\\x07\\x0b\\x0c\\x0e-\\x1f\\x7f\\xc2]"
     b"(?:(?<=\\x1b)(?!\\[(?:" + _CSI_THAT_PASSES + b"))|(?<=\\xc2)[\\x80-\\x9f]|(?<![\\x1b\\xc2]))"

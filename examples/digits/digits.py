@@ -4,8 +4,8 @@
 # ///
 """Handwritten digits, 8 by 8 pixels each: a small neural network in numpy.
 
-sshrun train digits             there
-python digits.py train          here
+sshrun train digits             on the host
+python digits.py train          on this machine
 """
 
 import argparse
@@ -111,7 +111,7 @@ def train(epochs, seed):
 
 def evaluate():
     if not ARCHIVE.exists():
-        sys.exit(f"{ARCHIVE} is not here: train first")
+        sys.exit(f"{ARCHIVE} does not exist: train first")
     weights = dict(np.load(ARCHIVE))
     _, (images, labels) = load()
     guesses = predict(weights, images)

@@ -1,7 +1,7 @@
 """Sine, square or sawtooth? A network of a thousand weights tells the shape of a noisy wave, small enough for a sensor.
 
-sshrun train waves          there
-mltk train waves            here
+sshrun train waves          on the host
+mltk train waves            on this machine
 """
 
 import numpy as np

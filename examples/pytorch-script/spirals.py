@@ -1,7 +1,7 @@
 """Two spirals, wound into each other: a small network in PyTorch tells the points of one from those of the other.
 
-sshrun train spirals --epochs 300       there
-python spirals.py train --epochs 300    here
+sshrun train spirals --epochs 300       on the host
+python spirals.py train --epochs 300    on this machine
 """
 
 import argparse

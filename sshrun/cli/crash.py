@@ -23,7 +23,7 @@ def crashed(error: Exception, arguments: Arguments) -> SshrunError:
     except OSError:
         sys.stderr.write(report.encode("utf-8", "backslashreplace").decode())
         sys.stderr.flush()
-        path = "what stands above"
+        path = "what is printed above"
     hint = f"please report it at {_tracker()}: paste {path}, and read it first, it may name hosts and files"
     return SshrunError(f"a bug in sshrun: {type(error).__name__}: {error}", hint)
 

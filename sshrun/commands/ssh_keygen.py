@@ -62,7 +62,7 @@ def _make(wanted: _Wanted, path: str) -> None:
         child = spawn([*argv, "-N", ""], stdin=DEVNULL, stdout=DEVNULL)
     status = child.wait()
     if status != 0 or not os.path.isfile(path):
-        raise UsageError(f"ssh-keygen ended with {status} and made no {path}", "its own message stands above")
+        raise UsageError(f"ssh-keygen ended with {status} and made no {path}", "its own message is above")
 
 
 def _wanted(arguments: Arguments) -> _Wanted:

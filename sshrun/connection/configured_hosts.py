@@ -35,7 +35,7 @@ def _hosts(path: str, directory: str, depth: int) -> Iterator[str]:
 
 
 def _words(line: str) -> list[str]:
-    """What stands between quotes is one word, spaces and all; a `#` that begins a word begins a comment."""
+    """What is quoted is one word, spaces and all; a `#` that begins a word begins a comment."""
     words: list[str] = []
     for number, part in enumerate(line.split('"')):
         if number % 2:

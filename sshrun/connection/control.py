@@ -114,7 +114,7 @@ def _create_locked(path: str, content: bytes) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:
-        pass  # a file system without locks: no other client can take our file for a dead one's either
+        pass  # a file system without locks: no other client can take our file for a stale one either
     return descriptor
 
 

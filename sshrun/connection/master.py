@@ -38,7 +38,7 @@ POLL_INTERVAL = 0.05
 # Seconds that a login that is given up may take to end: ssh has a terminal to restore.
 GRACE = 3.0
 
-# What stands for the person's shell during a login, so that the standard error of a proxy can be read.
+# The shell of a login, in place of the person's own, so that the standard error of a proxy can be read.
 PROXY_SHELL = os.path.join(os.path.dirname(__file__), "proxy_shell.sh")
 
 

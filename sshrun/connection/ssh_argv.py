@@ -71,7 +71,7 @@ class SshArgv:
         return ["ssh", *self._share(socket), "-T", "-oLogLevel=ERROR", self._ignored, *SESSION]
 
     def scp(self, socket: str | None) -> list[str]:
-        # No SessionType: scp gives `-s` for the sftp subsystem, which beats the config and is refused behind another.
+        # No SessionType: scp gives `-s` for the sftp subsystem; it overrides the config and is refused after another.
         return ["scp", *self._share(socket), "-q", self._ignored, *PIPED]
 
     def sftp(self, socket: str | None) -> list[str]:

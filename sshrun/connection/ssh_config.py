@@ -26,7 +26,7 @@ from sshrun.connection.quoting import globbed, literal, quoted
 
 CONNECT_TIMEOUT = 30  # seconds for a server to answer, unless the ssh config sets another timeout
 
-# A dead connection is noticed within 5 s x 3, and a long silent job keeps its connection.
+# A dead connection is noticed within 5 s x 3, and a job without output keeps its connection.
 _DEFAULTS = f"Host *\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout {CONNECT_TIMEOUT}\n"
 
 # Seconds for an answer that comes through a proxy, unless the person's file sets others: it may have asked for a login

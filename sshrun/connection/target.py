@@ -44,7 +44,7 @@ def _split_port(address: str, text: str) -> tuple[str, int | None]:
         host, colon, digits = address.partition(":")
         well_formed = ":" not in digits
     if not well_formed:
-        raise UsageError(f"--host {text!r}: an IPv6 address stands in brackets", "for example [::1]:22/dir")
+        raise UsageError(f"--host {text!r}: an IPv6 address needs brackets", "for example [::1]:22/dir")
     if not colon:
         return host, None
     port = parse_port(digits)

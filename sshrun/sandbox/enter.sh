@@ -6,5 +6,5 @@ cd "$HOME" || exit
 [ -n "${SSH_ORIGINAL_COMMAND+set}" ] || exec "$SHELL" -l
 command=$SSH_ORIGINAL_COMMAND
 unset SSH_ORIGINAL_COMMAND
-# bash reads ~/.bashrc when SHLVL says that it is the first shell under sshd; it has done so on the way.
+# bash reads ~/.bashrc when by SHLVL it is the first shell under sshd; it has done so on the way.
 SHLVL=1 exec "$SHELL" -c "$command"

@@ -8,7 +8,7 @@ import shlex
 # As sh(1) would read it outside of quotes: redirections with their numbers, operators, substitutions, variables.
 _SYNTAX = re.compile(r"\d*(?:>>|>&|<<|<&|>\||<>|[<>])[&\d]*|\|\||&&|;;|[|&;`]|\$\(|\$\{|\$[A-Za-z_][A-Za-z_0-9]*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z_0-9]*=")
-# What a shell takes literally: a backslash and its character, what stands in single quotes, in double quotes.
+# What a shell takes literally: a backslash and its character, what is in single quotes, in double quotes.
 _QUOTED = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 

@@ -13,7 +13,7 @@ from sshrun.connection.login import ConnectionSetting, Login
 from sshrun.origin import LayerName, Origin, Sourced
 
 DEFAULT = Origin("default")
-# The places in the order of their rank; the command line stands before all of them.
+# The places in the order of their rank; the command line ranks above all of them.
 FILES: tuple[LayerName, ...] = ("spec", "script block", "project file", "user file")
 
 # What is accepted: the reader has one method for each.
@@ -101,8 +101,8 @@ class Setting:
     """One setting, as the table declares it.
 
     `text` is one sentence, `more` what else a reader of docs/settings.md should know, `unset` what happens where
-    nothing sets it and there is no default, `option` the option that beats every file, `rank` who wins where that is
-    not the usual order. `program` holds the files that count for `sshrun -- PROGRAM`, `mltk` is whether MLTK has it.
+    nothing sets it and there is no default, `option` the option that overrides every file, `rank` who wins where that
+    is not the usual order. `program` holds the files that count for `sshrun -- PROGRAM`, `mltk` is whether MLTK has it.
     """
 
     key = ""
@@ -129,7 +129,7 @@ class Setting:
 
 
 class Single(Setting, Generic[T]):
-    """One value, and the strongest place that has one wins."""
+    """One value, and the highest place that has one wins."""
 
     @overload
     def __get__(self, values: None, owner: type) -> Single[T]: ...
@@ -171,7 +171,7 @@ class Items(Setting):
 
 
 class Variables(Setting):
-    """Variables of the job; those of all places are put together, and by name the strongest place wins."""
+    """Variables of the job; those of all places are put together, and by name the highest place wins."""
 
     @overload
     def __get__(self, values: None, owner: type) -> Variables: ...

@@ -156,7 +156,7 @@ def _user_layer(path: str) -> Layer:
     try:
         if _too_deep(yaml.parse(text, Loader=loader)):
             return Layer(problems=(f"{Origin('user file', path)}: is too deeply nested",))
-        # Composed, not loaded: a scalar keeps the text that stands in the file (on, 0123), and everything its line.
+        # Composed, not loaded: a scalar keeps its text in the file (on, 0123), and everything its line.
         root = yaml.compose(text, Loader=loader)
         document = NULL if root is None else _Conversion(foreign_keys=True).node(root)
     except yaml.MarkedYAMLError as error:
@@ -267,7 +267,7 @@ def _marked(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
 
 
 class _Written(str):
-    """A TOML float as it stands in the file."""
+    """A TOML float as it is written in the file."""
 
     __slots__ = ()
 
@@ -284,13 +284,13 @@ def _toml_document(text: str, reader: Reader, line_before: int) -> dict[str, Any
 
 
 def _toml_table(document: dict[str, Any]) -> Any:
-    """What stands under `tool.sshrun`, None where nothing does."""
+    """The table `tool.sshrun`, None where the file has none."""
     tool = document.get("tool")
     return tool.get("sshrun") if isinstance(tool, dict) else None
 
 
 def _toml_layer(table: Any, text: str, reader: Reader, line_before: int) -> Layer:
-    """The settings of a table `tool.sshrun`; `text` is all that stands in its file."""
+    """The settings of a table `tool.sshrun`; `text` is the whole file."""
     lines = _key_lines(text, line_before)
     return reader.read(_toml_node(table, lines.get(("tool", "sshrun"), 0), lines))
 
@@ -311,7 +311,7 @@ def _toml_node(
 
 
 def _key_lines(text: str, line_before: int) -> dict[tuple[str, ...], int]:
-    """The line of each key that stands plainly at the beginning of one: tomllib knows no lines."""
+    """The line of each key that begins one plainly: tomllib knows no lines."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), line_before + 1):

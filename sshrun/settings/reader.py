@@ -40,7 +40,7 @@ _NESTED = 10  # requirements files that name one another
 
 
 class Node(NamedTuple):
-    """A value as it stands in a file. `line` counts from 1, 0 where it is not known; in a mapping it is the key's.
+    """A value as it is written in a file. `line` counts from 1, 0 where it is not known; in a mapping it is the key's.
 
     `text` is a scalar as it is written. `entries` are the pairs of a mapping, duplicate keys among them.
     """
@@ -56,7 +56,7 @@ NULL = Node("null")
 
 
 class Reader:
-    """Reads the settings of one file. `prefix` is what stands before a key in it: "ssh.", "tool.sshrun.", "ssh_"."""
+    """Reads the settings of one file. `prefix` is what comes before a key in it: "ssh.", "tool.sshrun.", "ssh_"."""
 
     def __init__(self, layer: LayerName, file: str, prefix: str) -> None:
         self.layer = layer
@@ -217,7 +217,7 @@ class Reader:
         return names
 
     def requirements(self, node: Node, key: str) -> Strings:
-        """Lines for pip, each `-r FILE` (relative to the file it stands in) replaced by what FILE contains."""
+        """Lines for pip, each `-r FILE` (relative to the file that names it) replaced by what FILE contains."""
         lines: list[Sourced[str]] = []
         for text in self._strings(node, key):
             if "\n" in text.value:

@@ -32,7 +32,7 @@ class Layer(InFile, UserFileSettings, OutsideSettings):
 
 
 class Settings(InRun, JobSettings):
-    """Everything a run needs. The lists stand in the order in which they take effect."""
+    """Everything a run needs. The lists are in the order in which they take effect."""
 
     def rows(self) -> Iterator[tuple[str, str, Origin]]:
         """Every setting of a job as (key, text, origin), one row for each item of a list, and nothing that is secret.
@@ -52,7 +52,7 @@ class Settings(InRun, JobSettings):
 
 
 def in_order(layers: Sequence[Layer], setting: Items) -> Strings:
-    """A list of all layers, which stand strongest first, in the order in which its items take effect.
+    """A list of all layers, highest rank first, in the order in which its items take effect.
 
     The weakest comes first: a later command finds what an earlier one did, and a later file replaces an earlier one.
     """
@@ -60,7 +60,7 @@ def in_order(layers: Sequence[Layer], setting: Items) -> Strings:
 
 
 def merge(options: Options, layers: Sequence[Layer], problems: Sequence[str] = ()) -> Settings:
-    """The settings of a run with a spec. `layers` stand strongest first: spec, script block, project file, user file.
+    """The settings of a run with a spec. `layers`, highest rank first: spec, script block, project file, user file.
 
     `problems` are those of what the settings name. Raises SettingsError with them and those of all layers.
     """
@@ -137,8 +137,8 @@ def _environment(
 ) -> tuple[tuple[Variable, ...], list[str]]:
     """The job's variables, and notes about them.
 
-    A value of `environment` beats what `pass_environment` passes on from `local`, in whichever files they stand; --env
-    beats both. A name without a value has the lowest rank of all.
+    A value of `environment` overrides what `pass_environment` passes on from `local`, in whichever files they are;
+    --env overrides both. A name without a value has the lowest rank of all.
     """
     variables = {variable.name: variable for layer in reversed(layers) for variable in layer.environment}
     notes: list[str] = []

@@ -60,8 +60,8 @@ class JobSettings:
     pass_environment = Items(
         "variables",
         "Names of local variables that the job gets, or patterns such as `WANDB_*`.",
-        more="A value in `environment` beats what is passed on; `--env NAME` does the same for one run and beats both. "
-        "A pattern leaves out what belongs to this machine: `HOME`, `PATH`, `SSH_*` and the like.",
+        more="A value in `environment` overrides what is passed on; `--env NAME` passes one on for one run, and "
+        "overrides both. A pattern leaves out what belongs to this machine: `HOME`, `PATH`, `SSH_*` and the like.",
         example=["HF_TOKEN", "WANDB_*"],
         program=FILES,
     )
@@ -179,17 +179,17 @@ class UserFileSettings(JobSettings):
         "connection",
         "How to reach the host that is used where no `--host` is given.",
         declared(ConnectionSettings),
-        more="Without `--host` its `port`, `username` and `key_filename` beat the ssh config.",
+        more="Without `--host` its `port`, `username` and `key_filename` override the ssh config.",
         mltk=True,
     )
 
 
 class OutsideSettings:
-    """What stands at the top of the user file, beside `ssh`."""
+    """The top level of the user file, beside `ssh`."""
 
     model_paths = Items(
         "directories",
-        "Directories in which a model is looked for after the current one.",
+        "Directories in which a model is searched for after the current one.",
         example=["~/models"],
         mltk=True,
     )

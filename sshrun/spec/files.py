@@ -27,7 +27,7 @@ class Files(NamedTuple):
 
 
 def files_of(spec: Spec, layers: Sequence[Layer], *, uploads: bool, may_lack: bool = False) -> Files:
-    """The files to upload, the spec first, and the patterns to download. `layers` stand strongest first.
+    """The files to upload, the spec first, and the patterns to download. `layers`, highest rank first.
 
     What a spec names and does not exist is an error, unless it `may_lack` it.
     """

@@ -31,7 +31,7 @@ class Spec(NamedTuple):
     """A model specification (a plain script with `run`, or a file with a trained model), read but not run.
 
     `path` is absolute; `directory` holds it; `results_directory` is where results go: `directory`, or the current one
-    where that is not writable (with a line in `warnings`). `layers` stand strongest first: attributes, script block,
+    where that is not writable (with a line in `warnings`). `layers`, highest rank first: attributes, script block,
     project file.
     `unread` is not empty where the syntax tree is not enough, one line each: then `computed`, or `imported`, is needed.
     """
@@ -86,7 +86,7 @@ def read_spec(path: str) -> Spec:
     """Reads a spec from its syntax tree. Raises SettingsError where it cannot be read."""
     try:
         text = _source_of_model(path) if path.endswith(MODEL_FILES) else _content(path)
-        # A shell script has no attributes: its settings stand in a script block.
+        # A shell script has no attributes: its settings are in a script block.
         source = read_source(b"" if is_shell_script(path) else text, os.path.basename(path))
     except SyntaxError as error:
         raise SettingsError([f"{Origin('spec', path, error.lineno or 0)}: is not Python: {error.msg}"]) from error
@@ -98,7 +98,7 @@ def read_spec(path: str) -> Spec:
     unread = tuple(_line(path, note) for note in source.unread)
     warnings: tuple[str, ...] = ()
     if path.endswith(MODEL_FILES):
-        warnings, unread = tuple(f"{note} in the specification within: left alone" for note in unread), ()
+        warnings, unread = tuple(f"{note} in the specification within: ignored" for note in unread), ()
         computed_keys = {attribute.removeprefix("ssh_") for _, attribute, _ in source.unread}
         known = tuple((key, node) for key, node in source.settings.entries if key not in computed_keys)
         source = source._replace(settings=Node("mapping", entries=known), unread=())
@@ -173,7 +173,7 @@ def computed(spec: Spec, timeout: float = STUB_SECONDS) -> Spec:
     """The spec with the settings that it computes, learned by running it with stubs in the place of its modules.
 
     Nothing that has an effect is carried out (stubs.py). What the source shows stays as it is written. Lines
-    in `warnings` say that it was run, and what may be wrong because a module was missing. Raises SettingsError where
+    in `warnings` report that it was run, and what may be wrong because a module was missing. Raises SettingsError where
     the settings cannot be learned that way.
     """
     from sshrun.process import capture

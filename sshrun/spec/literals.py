@@ -60,7 +60,7 @@ class Literal:
         return Node("string" if isinstance(self.value, str) else "number", self.line, self.text)
 
     def located(self, line: int) -> Literal:
-        """A scalar counts from its key's line; a list is the same list wherever it stands."""
+        """A scalar counts from its key's line; a list is the same list wherever it is used."""
         return self if isinstance(self.value, list | dict) else Literal(self.value, line, self.text)
 
 
@@ -125,7 +125,7 @@ class Evaluator:
         return None
 
     def _written(self, node: syntax.Constant) -> str:
-        """A number, True or False as it stands in the source."""
+        """A number, True or False as written in the source."""
         line = self.lines[node.lineno - 1] if node.lineno <= len(self.lines) else b""
         text = line[node.col_offset : node.end_col_offset].decode("ascii", "replace")
         # Columns are those of UTF-8, and a source may be written in something else.

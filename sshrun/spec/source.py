@@ -39,8 +39,8 @@ class SpecSource(NamedTuple):
     `settings` is a mapping with the names of attributes less `ssh_`. `objects` names what holds settings, `lines` the
     line that sets each. `problems` and `unread` are lines (number, attribute, text); with `unread`, only running the
     spec shows what the settings are. `places` are (setting, first line, last line): the statements that assign what is
-    unread, and the conditions that they stand under. `expected` are the settings that have no effect unless running the
-    spec sets them: neither a function that may not be called nor a condition stands before them, other than that the
+    unread, and the conditions that they depend on. `expected` are the settings that have no effect unless running the
+    spec sets them: neither a function that may not be called nor a condition comes before them, other than that the
     spec be run as a script.
     """
 
@@ -97,7 +97,7 @@ class _SourceReader:
         self.enclosing: list[tuple[int, int]] = []  # the statement that is read, and the conditions above it
         self.places: dict[tuple[str, int, int], None] = {}
         self.expected: set[str] = set()
-        self.as_script = 0  # how many `if __name__ == ...` stand above what is read
+        self.as_script = 0  # how many `if __name__ == ...` enclose what is read
 
     def read(self, tree: syntax.Module) -> None:
         if self.has_settings:

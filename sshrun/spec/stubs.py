@@ -200,7 +200,7 @@ class Stub(Operators):
     __subclasscheck__ = __instancecheck__
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        """The class that stands for it where it is a base; one each, and always the same."""
+        """The class that replaces it where it is a base; one each, and always the same."""
         if "_sshrun_class" not in vars(self):
             vars(self)["_sshrun_class"] = _AnythingMeta(name_of(self).rpartition(".")[2], (Anything,), {})
         return (vars(self)["_sshrun_class"],)

@@ -1,4 +1,4 @@
-"""What stood on the host before a job began: what is the same afterwards is none of its results.
+"""What the host had before a job began: what is the same afterwards is none of its results.
 
 Noted by the host, just before the job begins, of all that the patterns of its results reach: size, times, device and
 inode. A time alone would not do: unzip, `cp -p` and `rsync -t` set that of the last writing to any they like.
@@ -23,7 +23,7 @@ _MOMENT = 2
 
 
 def request_before(session: Session, patterns: Iterable[Pattern]) -> None:
-    """Asks the host to note what stands where patterns reach; it replies nothing."""
+    """Asks the host to record what exists where patterns reach; it replies nothing."""
     for pattern in patterns:
         reached = reach(pattern)
         session.request("before", reached.key, os.urandom(16).hex(), *reached.values, reached.last)

@@ -1,4 +1,4 @@
-"""Which files the host has already: what stands under given names, and what of an upload differs from it."""
+"""Which files the host has already: what given names are, and what of an upload differs from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = 512 << 10
 
 
 def standing(session: Session, directory: str, names: Sequence[str]) -> dict[str, Entry]:
-    """What stands under these names in a directory of the host, links as themselves."""
+    """What these names are in a directory of the host, links as themselves."""
     found = {}
     for record in _compared(session, directory, names):
         name, entry = read_entry(session, record)

@@ -55,7 +55,7 @@ def download(
     owned: Ownership = EVERYTHING,
     before: Before | None = None,
 ) -> Generator[TransferProgress | WarningNotice | Phase, None, Downloaded]:
-    """Downloads what patterns name on the host, where `session` stands in the directory that they are relative to.
+    """Downloads what patterns name on the host, where `session` is in the directory that they are relative to.
 
     Files of `protected`, and whatever no pattern names, are not touched. A local file that differs and is not `owned`
     is kept, and what would have replaced it goes beside it. What `before` holds is left on the host. Raises

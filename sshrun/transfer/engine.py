@@ -15,7 +15,7 @@ from sshrun.transfer.items import Item
 from sshrun.transfer.staging import Staging
 
 REPLY_TIMEOUT = (
-    600.0  # seconds for an answer: much may stand in buffers on the way, and a dead connection shows elsewhere
+    600.0  # seconds for an answer: much may be in buffers on the way, and a dead connection shows elsewhere
 )
 _GROWTH = 64 << 20
 
@@ -48,7 +48,7 @@ class Step(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """A file of a download is whole, and what the host has: it stands in the staging directory as `name`."""
+    """A file of a download is whole, and what the host has: it is in the staging directory as `name`."""
 
     item: Item
     name: str
@@ -105,7 +105,7 @@ def not_placed(host: str, refusal: Refusal) -> RemoteError:
         hint = (
             "free some space on the host"
             if "No space" in reason or "quota" in reason
-            else "see who owns what stands in the way"
+            else "see who owns what is in the way"
         )
         return TransferFailed(f"{host} cannot store the files: {reason}", hint)
     if refusal.word == "directory":

@@ -13,7 +13,7 @@ from sshrun.transfer.patterns import Pattern, has_wildcard, steps_of
 class Exclusion:
     """What a pattern that excludes takes out: the files that it means, and directories with all that is in them.
 
-    Judged by names alone, since what was selected is known: nothing is looked for on the disk again.
+    Judged by names alone, since what was selected is known: nothing is read from the disk again.
     """
 
     def __init__(self, pattern: Pattern, start: str) -> None:

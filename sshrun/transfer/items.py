@@ -1,4 +1,4 @@
-"""Files as data: what stands under a name, locally or on a host, and what is sent under which name."""
+"""Files as data: what a name is, locally or on a host, and what is sent under which name."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Item(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What stands under a name, links followed. `mode` is 0 for a link to nothing; `identity` is device and inode.
+    """What a name is, links followed. `mode` is 0 for a link to nothing; `identity` is device and inode.
 
     `changed` is when anything of it last changed (ctime), as the host writes it, and `disk` what it takes of the disk,
     in bytes. It is a `link`, or what that leads to, and a `loop` where that is a directory which holds it.

@@ -24,7 +24,7 @@ class RemoteTree:
 
     It asks when it is made, so that several can be under way at once, and `read` takes the answer, in the same order:
     then `base` is the real name of its directory, "" if it does not exist.
-    Only what stands behind links to directories costs round trips later.
+    Only what is behind links to directories costs round trips later.
     """
 
     def __init__(self, session: Session, pattern: Pattern, before: Before | None = None) -> None:
@@ -34,7 +34,7 @@ class RemoteTree:
         self.base = ""
         self.warnings: list[str] = []
         self._mark = os.urandom(16).hex()
-        self._links: dict[str, int | None] = {}  # to directories, and how deep was looked behind them
+        self._links: dict[str, int | None] = {}  # to directories, and how deep what is behind them was listed
         self._own: dict[str, Entry] = {}  # links as themselves
         self._entries: dict[str, Entry] = {}
         self._directories: dict[str, dict[str, Entry]] = {}

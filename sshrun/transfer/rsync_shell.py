@@ -11,7 +11,7 @@ import sys
 from sshrun.process import PIPE, spawn
 
 NOISE_LIMIT = 1 << 20
-PROTOCOL_ERROR = 12  # "error in rsync protocol data stream" (rsync(1)), which is what rsync would say of the noise
+PROTOCOL_ERROR = 12  # "error in rsync protocol data stream" (rsync(1)), as rsync would report the noise
 
 
 def main(nonce: str, *command: str) -> int:

@@ -121,7 +121,7 @@ def _directories(pattern: Pattern, base: str, tree: Tree) -> Iterator[Seen]:
 
 
 def one_for_each(items: Sequence[Item]) -> list[Item]:
-    """Of items for one target the later; so, too, where one would have to stand beneath another that is a file."""
+    """Of items for one target the later; so, too, where one would be beneath another that is a file."""
     latest = {(item.root, item.name): number for number, item in enumerate(items)}
     files: set[tuple[str, str]] = set()
     directories: set[tuple[str, str]] = set()

@@ -96,7 +96,7 @@ class Staging:
     def link(self, item: Item) -> str:
         """Makes a link, once all that links lead to is in place; returns what keeps it from being made, or "".
 
-        It takes the place of a file, a link or an empty directory, and of nothing that holds anything.
+        It takes the place of a file, a link or an empty directory, and of nothing that contains anything.
         """
         directory, _, final = item.name.rpartition("/")
         place = os.path.normpath(os.path.join(directory, item.link))
@@ -129,7 +129,7 @@ class Staging:
         return ""
 
     def _is_real(self, path: str) -> bool:
-        """Whether something stands at a path beneath the root, and the path crosses no link."""
+        """Whether something exists at a path beneath the root, and the path crosses no link."""
         directory, _, name = path.rpartition("/")
         try:
             descriptor = _walk(self._root, directory)

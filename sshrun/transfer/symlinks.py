@@ -24,7 +24,7 @@ class Seen(NamedTuple):
 
 
 def kept(found: Sequence[Seen], directories: Iterable[Seen]) -> list[Item]:
-    """The items to send: links that stay links come last, have `link`, and stand for all that was found behind them.
+    """The items to send: links that stay links come last, have `link`, and replace all that was found behind them.
 
     `directories` are all that were seen on the way; not each of them is sent by itself.
     """

@@ -184,7 +184,7 @@ def _extents(item: Item) -> Extents | None:
 
 
 def _extents_by_content(file: BinaryIO) -> Extents:
-    """Where a file is more than zeros, as GNU tar looks for it with --hole-detection=raw."""
+    """Where a file is more than zeros, as GNU tar finds it with --hole-detection=raw."""
     found: list[tuple[int, int]] = []
     at = file.seek(0)
     while piece := file.read(PIECE):
@@ -200,7 +200,7 @@ def _extents_by_content(file: BinaryIO) -> Extents:
 
 
 def header(item: Item, extents: Extents | None = None) -> bytes:
-    """What stands before a file in an archive; with `extents`, one whose holes are left out.
+    """The header of a file in an archive; with `extents`, one whose holes are left out.
 
     Times keep their nanoseconds in a pax record (POSIX.1-2001 pax(1)), which a tar that does not know it passes over;
     long names use GNU's record, which busybox knows and the pax one it does not.
@@ -349,7 +349,7 @@ class Member(NamedTuple):
 
 
 class TarReader:
-    """Reads archives that stand behind one another. Takes files only; raises TransferFailed for anything else."""
+    """Reads archives that follow one another. Takes files only; raises TransferFailed for anything else."""
 
     def __init__(self, stream: Iterable[bytes], host: str) -> None:
         self._stream = iter(stream)
@@ -497,7 +497,7 @@ def _number(field: bytes) -> int:
 
 def _name(block: bytes) -> bytes:
     name = block[:100].split(b"\0", 1)[0]
-    # POSIX has a prefix for long names; in GNU's own format times stand in its place.
+    # POSIX has a prefix for long names; in GNU's own format has times in its place.
     prefix = block[345:500].split(b"\0", 1)[0] if block[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 

@@ -38,7 +38,7 @@ def upload(
     engine: str | None = None,
     compress: bool | None = None,
 ) -> Generator[TransferProgress | WarningNotice | Phase, None, Uploaded]:
-    """Sends items to the host, where `session` stands in the working directory.
+    """Sends items to the host, where `session` is in the working directory.
 
     Raises TransferFailed, and ConnectionFailed where doing it again goes on with what is left.
     """

@@ -51,7 +51,7 @@ def test_a_key_that_is_rejected(sshrun: Sshrun, sandbox: Sandbox) -> None:
 
 def test_nowhere_to_keep_what_comes_of_a_job(sshrun: Sshrun, home: Path) -> None:
     (home / ".sshrun" / "jobs").touch()
-    one_line(sshrun("--", "true"), 255, ".sshrun/jobs: File exists", "a folder of yours")
+    one_line(sshrun("--", "true"), 255, ".sshrun/jobs: File exists", "a directory of yours")
 
 
 def test_a_key_that_is_not_there(sshrun: Sshrun, tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_archive_is_a_model_with_the_settings_that_it_holds(sshrun: Sshrun, spec
     finished = sshrun("summarize", "given-test.mltk.zip")
     assert finished.status == 7, finished.stderr
     assert finished.stdout == b"the model is given-test.mltk.zip\n" + before
-    assert "ssh_python: is not a literal in the specification within: left alone" in finished.stderr
+    assert "ssh_python: is not a literal in the specification within: ignored" in finished.stderr
     assert archive.read_bytes() == before
     archive.write_text("no archive")
     finished = sshrun("summarize", "given-test.mltk.zip")

@@ -48,7 +48,7 @@ def test_a_folder_in_the_way_of_an_upload_is_one_clear_line(
     assert finished.status == 255
     (line,) = finished.stderr.splitlines()
     assert line.startswith("sshrun: sandbox cannot store the files: mv: ")
-    assert line.endswith("(see who owns what stands in the way)")
+    assert line.endswith("(see who owns what is in the way)")
 
 
 def test_a_large_upload_and_download_need_no_second_login(sshrun: Sshrun, sandbox: Sandbox, tmp_path: Path) -> None:
