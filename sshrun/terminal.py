@@ -1,7 +1,7 @@
 """What a host may write on the user's terminal: text, colours, and the moves that progress bars are drawn with.
 
 A terminal obeys more than that: OSC 52 writes the clipboard, OSC 0 and CSI t the title, CSI c and n make it type an
-answer, CSI ?1000h and the like change what the keyboard and the mouse send, CSI 3J forgets what was on the screen
+answer, CSI ?1000h and the like change what the keyboard and the mouse send, CSI 3J erases what was on the screen
 before (xterm's ctlseqs names them all). A log comes from another machine, so whatever is not known to be harmless is
 shown as text instead: ``\\x1b]52;c;…``. It is a list of what passes, not of what does not.
 """

@@ -46,7 +46,7 @@ def _count(text: str) -> int:
 
 
 def _copy(wanted: str, host: str) -> Record | None:
-    """The copy of the job whose id holds `wanted`; where none is named, of the last one on `host`."""
+    """The copy of the job whose id contains `wanted`; where none is named, of the last one on `host`."""
     for record in records():
         if record.log.exists() and (wanted in record.id if wanted else host and record.manifest().host == host):
             return record

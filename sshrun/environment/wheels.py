@@ -96,7 +96,7 @@ def collect(requirements: Sequence[str], python: HostPython, cache: str) -> list
     os.unlink(listed)
     if finished.status:
         raise UsageError(
-            f"ssh.wheels: {_said(finished.stderr)}", f"the host has Python {python.version} on {python.platform}"
+            f"ssh.wheels: {_reason(finished.stderr)}", f"the host has Python {python.version} on {python.platform}"
         )
     return sorted(os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".whl"))
 
@@ -127,7 +127,7 @@ def _pip() -> list[str]:
     )
 
 
-def _said(errors: bytes) -> str:
+def _reason(errors: bytes) -> str:
     """pip's own reason: its last line with ERROR is a summary, the one before names what is missing."""
     lines = [line.removeprefix("ERROR: ") for line in errors.decode("utf-8", "replace").splitlines() if "ERROR" in line]
     return visible(lines[-1]) if lines else f"pip failed: {visible(errors.decode('utf-8', 'replace')[-200:].strip())}"

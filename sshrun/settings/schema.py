@@ -54,7 +54,7 @@ class Settings(InRun, JobSettings):
 def in_order(layers: Sequence[Layer], setting: Items) -> Strings:
     """A list of all layers, highest rank first, in the order in which its items take effect.
 
-    The weakest comes first: a later command finds what an earlier one did, and a later file replaces an earlier one.
+    The lowest rank comes first: a later command finds what an earlier one did, a later file replaces an earlier one.
     """
     return tuple(item for layer in reversed(layers) for item in getattr(layer, setting.key))
 

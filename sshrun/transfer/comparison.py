@@ -13,7 +13,7 @@ from sshrun.transfer.items import Entry, Item
 _NAMES = 512 << 10
 
 
-def standing(session: Session, directory: str, names: Sequence[str]) -> dict[str, Entry]:
+def entries_at(session: Session, directory: str, names: Sequence[str]) -> dict[str, Entry]:
     """What these names are in a directory of the host, links as themselves."""
     found = {}
     for record in _compared(session, directory, names):

@@ -9,7 +9,7 @@ from sshrun.errors import TransferFailed
 from sshrun.session.protocol import Refusal
 from sshrun.session.session import Session
 from sshrun.terminal import visible
-from sshrun.transfer.comparison import same_content, standing
+from sshrun.transfer.comparison import entries_at, same_content
 from sshrun.transfer.engine import REPLY_TIMEOUT, Arrived, Changed
 from sshrun.transfer.items import Item
 
@@ -53,7 +53,7 @@ class Verification:
         """Decides about what did not agree: a file that is being written may differ, a deleted one be missing."""
         if not self._doubtful:
             return
-        remote = standing(self.session, self.base, [item.path for item, _ in self._doubtful])
+        remote = entries_at(self.session, self.base, [item.path for item, _ in self._doubtful])
         for item, name in self._doubtful:
             entry = remote.get(item.path)
             if entry is None:
@@ -73,9 +73,9 @@ class Verification:
 
 
 def _read(data: bytes, paths: Sequence[str]) -> dict[str, str]:
-    """What sha256sum printed for these files; it is silent about those it cannot read.
+    """What sha256sum printed for these files; none for those it cannot read.
 
-    coreutils escape a name that holds a newline or a backslash and mark it with a backslash in front, busybox does not.
+    coreutils escape a name that contains a newline or a backslash, and put a backslash in front; busybox does not.
     """
     digests = {}
     at = 0

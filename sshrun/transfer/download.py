@@ -12,7 +12,7 @@ from sshrun.session.session import Session
 from sshrun.terminal import visible
 from sshrun.transfer.before import Before
 from sshrun.transfer.choice import Engines
-from sshrun.transfer.comparison import standing
+from sshrun.transfer.comparison import entries_at
 from sshrun.transfer.engine import Arrived, Changed, Engine, SessionRefused, SharedConnection, Step, count_files
 from sshrun.transfer.items import Item, grouped, links_apart
 from sshrun.transfer.ownership import EVERYTHING, Ownership, kept_text, same_content
@@ -147,7 +147,7 @@ def _download_group(
                     yield WarningNotice(f"{refused.message}: {instead.name} instead of {chosen.name}")
                     yield from _receive(instead, base, part, staging, missing, progress)
             if missing:
-                for path in standing(session, base, list(missing)):
+                for path in entries_at(session, base, list(missing)):
                     raise TransferFailed(
                         f"{session.host} does not send {visible(path)}", "see whether it can be read on the host"
                     )

@@ -29,7 +29,7 @@ EVERYTHING: Ownership = _Everything()
 
 
 def path_beside(path: str, host: str, is_free: Callable[[str], bool]) -> str:
-    """`PATH.from-HOST`; with a number where that holds something that may not be replaced either."""
+    """`PATH.from-HOST`; with a number where that is a file that may not be replaced either."""
     first = f"{path}.from-{host}"
     candidates = itertools.chain((first,), (f"{first}-{number}" for number in itertools.count(2)))
     return next(place for place in candidates if not os.path.lexists(place) or is_free(place))
