@@ -50,7 +50,7 @@ class Host(NamedTuple):
             asked = task.manifest
             raise HostBusy(
                 busy_text(self.link.host, job),
-                f"that is not {asked.resumed_by} of {asked.path}; sshrun --resume takes it here all the same",
+                f"that is not {asked.resumed_by} of {asked.path}; sshrun --resume retrieves it all the same",
             )
         return job
 
@@ -212,7 +212,7 @@ def _missing_module(task: Task, record: Record) -> str:
 
 
 def _clean_when_started(steps: Steps[Ended], task: Task) -> Steps[Ended]:
-    """What an earlier run left here goes only once the host holds the new job."""
+    """What an earlier run left on this machine is removed only once the host holds the new job."""
     try:
         while True:
             event = next(steps)

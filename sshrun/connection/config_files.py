@@ -23,6 +23,8 @@ def must_query(login: Login) -> bool:
 
     False in the common case: then the login starts at once.
     """
+    if login.target and login.target.host.startswith("."):  # see _names_no_server
+        return True
     key = login.overrides.key
     if key:
         if needs_agent(key.value):
@@ -68,9 +70,14 @@ def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16
             lines = file.read().splitlines()
     except OSError:
         return False
+    applies = True
     for line in lines:
         keyword, _, rest = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
         keyword = keyword.lower()
+        if keyword in ("host", "match"):
+            applies = keyword == "match" or not _names_no_server(rest)
+        if not applies:
+            continue
         if keyword in keywords or keyword.startswith('"'):
             return True
         if keyword != "include":
@@ -87,6 +94,13 @@ def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16
                 if _may_set(keywords, f"{parent}/{file_name}", directory, depth - 1):
                     return True
     return False
+
+
+def _names_no_server(patterns: str) -> bool:
+    """Whether a Host block is for what is no host name (RFC 1123, 2.1), as in 20-systemd-ssh-proxy.conf, which systemd
+    brings from version 256 on: `Host unix/* vsock/*` and `Host .host machine/.host`.
+    """
+    return all("/" in pattern or pattern.startswith(".") for pattern in patterns.split())
 
 
 def _names_in(directory: str) -> list[str]:

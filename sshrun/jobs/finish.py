@@ -90,7 +90,7 @@ def release(link: RetryingSession, job_id: str, commands: Sequence[str] = ()) ->
 
     def step(session: Session) -> Steps[None]:
         session.request("release", job_id, *(encode(command) for command in commands))
-        yield Phase("release", f"waiting for {link.host} to note that all results are here")
+        yield Phase("release", f"waiting for {link.host} to note that all results are downloaded")
         with explaining(link.host, JobReplies()):
             session.reply()
 

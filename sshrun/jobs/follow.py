@@ -25,7 +25,7 @@ class Ended(NamedTuple):
 
 
 def follow(link: RetryingSession, job_id: str, archive: str, record: Record, interrupts: Interrupts) -> Steps[Ended]:
-    """The log, from the end of the copy here on, until the job is over. Ctrl+C ends the job, not the log."""
+    """The log, from the end of the local copy on, until the job is over. Ctrl+C ends the job, not the log."""
     interrupts.hold()
     try:
         with explaining(link.host, JobReplies()):

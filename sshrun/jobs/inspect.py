@@ -73,7 +73,7 @@ def query(link: RetryingSession, lines: int) -> Steps[tuple[Job | None, dict[str
 
 
 def _ask_for_fates(session: Session, host: str) -> None:
-    """Asks what has become of jobs whose results are still awaited here: somebody may have discarded one."""
+    """Asks what has become of jobs whose results this machine still awaits: somebody may have discarded one."""
     awaited = [record.id for record in records() if record.open and record.manifest().host == host]
     if awaited:
         session.request("fates", *awaited)

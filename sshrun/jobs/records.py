@@ -113,7 +113,7 @@ class Record:
 
     @property
     def retrieved(self) -> bool:
-        """Whether all that the job has left is here."""
+        """Whether all of the results are downloaded."""
         return (self.directory / "retrieved").exists()
 
     @property

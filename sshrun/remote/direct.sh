@@ -49,7 +49,7 @@ in_session_scope() { # read here, since a program that is started is time that s
   return 1
 }
 
-# Asked for first, since root may have said it of an account that may not say it of itself.
+# Asked for first, since root may have enabled it for an account that may not do so itself.
 lingers() {
   [ "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)" = yes ] ||
     loginctl --no-ask-password enable-linger 2>/dev/null

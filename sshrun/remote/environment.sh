@@ -146,7 +146,7 @@ venv_make() {
         uv venv -q --allow-existing --python "$venv_make_program" .venv
     } || {
       venv_make_code=$?
-      note ".venv could not be made with uv and the Python \"$venv_make_program\": what uv said is in the log"
+      note ".venv could not be made with uv and the Python \"$venv_make_program\": the output of uv is in the log"
       return "$venv_make_code"
     }
     return
@@ -165,7 +165,7 @@ venv_make() {
   # By its own name: where .venv is a link, to a larger disk for instance, Python's venv refuses.
   "$venv_make_program" -m venv "$(cd .venv && pwd -P)" || {
     venv_make_code=$?
-    note ".venv could not be made with $venv_make_program: what it said is in the log"
+    note ".venv could not be made with $venv_make_program: its output is in the log"
     return "$venv_make_code"
   }
 }
@@ -186,7 +186,7 @@ venv_install() {
     venv_pip || {
       venv_install_code=$?
       venv_held="?"
-      note "the requirements could not be installed into .venv: what pip said is in the log"
+      note "the requirements could not be installed into .venv: the output of pip is in the log"
     }
     ;;
   esac
@@ -320,7 +320,7 @@ serve_wheels() { # PYTHON REQUIREMENT...
   reply directory "$encoded"
 }
 
-# Asked before the start, where the script says which it requires. Nothing is said of one that uv would fetch.
+# Asked before the start, where the script says which it requires. One that uv would fetch is not reported.
 serve_python() { # PYTHON
   reply python "$(ask_python "$1" 'import platform; print(platform.python_version())')"
 }

@@ -43,7 +43,7 @@ supervise() { # DIRECTORY MODE ID
 }
 
 # A shell that ended well before the command began has run no job: that is no success. A start file or a startup command
-# said "exit 0", or made another program of the shell ("exec").
+# ran "exit 0", or made another program of the shell ("exec").
 note_unbegun() { # DIRECTORY
   job_directory=$1
   job_phase "$1"

@@ -275,7 +275,7 @@ class Session:
         self.noise = (self.noise + data + b"\n")[:NOISE_LIMIT]
 
     def _wait(self, poll: select.poll, until: float | None = None, at_least: float = 0.0) -> list[tuple[int, int]]:
-        """The events of `poll`, without heartbeats and errors, which are read here: the list may be empty."""
+        """The events of `poll`, without heartbeats and errors, which it reads itself: the list may be empty."""
         now = time.monotonic()
         heartbeat_due = None if self.heartbeat_timeout is None else now + max(self.heartbeat_timeout, at_least)
         limit = min((limit for limit in (until, heartbeat_due) if limit is not None), default=None)

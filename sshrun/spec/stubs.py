@@ -461,7 +461,7 @@ _EVENTS = {
     **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "ends no process"),
     **dict.fromkeys(("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink"), _CHANGE),
     **dict.fromkeys(("os.truncate", "os.chmod", "os.chown", "os.chflags", "os.utime"), _CHANGE),
-    **dict.fromkeys(("os.setxattr", "os.removexattr", "shutil.chown", "syslog.syslog"), _CHANGE),
+    **dict.fromkeys(("os.setxattr", "os.removexattr", "shutil.chown", "shutil.rmtree", "syslog.syslog"), _CHANGE),
 }
 
 

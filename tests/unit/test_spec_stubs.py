@@ -269,7 +269,7 @@ EFFECTS = {
     "os.symlink('x', canary)": "os.symlink",
     "os.mkfifo(canary)": "os.mkfifo",
     "os.remove(here)": "os.remove",
-    "shutil.rmtree(os.path.dirname(here))": "",
+    "shutil.rmtree(os.path.dirname(here))": "shutil.rmtree",
     "os.chmod(here, 0)": "os.chmod",
     "sqlite3.connect(canary)": "sqlite3.connect",
     "ctypes.CDLL(None).system(b'true')": "ctypes.dlsym",
