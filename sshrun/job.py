@@ -219,10 +219,13 @@ def manifest_to_data(manifest: Manifest) -> dict[str, Any]:
 
 def manifest_from_data(data: Mapping[str, Any]) -> Manifest:
     """Reads what this or another version of sshrun wrote: what is unknown is left out."""
-    if logs := data.get("log_folder"):  # until version 1
+    logs = data.get("log_folder")  # until version 1
+    if isinstance(logs, Mapping) and "folder" in logs:
         data = {**data, "runner_logs": {"directory": logs["folder"], **logs}}
     known = {name: data[name] for name in Manifest._fields if name in data}
     for name in ("argv", "download_files", "shutdown_cmds", "args", "startup_cmds"):
         if name in known:
             known[name] = tuple(str(item) for item in known[name])
+    if not isinstance(known.get("runner_logs"), Mapping):
+        known["runner_logs"] = None
     return Manifest(**known)

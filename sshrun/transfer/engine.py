@@ -14,9 +14,7 @@ from sshrun.terminal import visible
 from sshrun.transfer.items import Item
 from sshrun.transfer.staging import Staging
 
-REPLY_TIMEOUT = (
-    600.0  # seconds for an answer: much may be in buffers on the way, and a dead connection shows elsewhere
-)
+REPLY_TIMEOUT = 600.0  # seconds for an answer: much may be in buffers on the way, and a dead connection shows elsewhere
 _GROWTH = 64 << 20
 
 _BUNDLE_BYTES = 32 << 20

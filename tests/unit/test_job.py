@@ -73,6 +73,12 @@ def test_the_logs_of_an_older_manifest_are_known() -> None:
     assert (stored.remote, stored.command_log) == ("~/.mltk/models/m", "cli_logs/train.log")
 
 
+@pytest.mark.parametrize("logs", ["models/m", ["models/m"], {"cache": "x"}, 7])
+def test_logs_that_a_host_made_up_are_none(logs: object) -> None:
+    assert manifest_from_data({"model": "m", "log_folder": logs}) == Manifest(model="m")
+    assert manifest_from_data({"model": "m", "runner_logs": "models/m"}) == Manifest(model="m")
+
+
 # As 0.1.0 wrote them down before clients, paths and arguments were recorded.
 OLD = json.loads(
     """{"command": "train", "model": "my_model", "argv": ["sh", "my_model.sh"], "runner": "script", "host": "gpu1",
