@@ -53,7 +53,7 @@ def test_a_job_of_the_same_name_from_another_project_is_refused(
     finished = sshrun("--resume", *words, cwd=second)
     assert finished.status == 75
     path = first if words[0] == "--" else first / "train.py"
-    assert f"@{CLIENT}:{path}" in finished.stderr and "sshrun --resume takes it" in finished.stderr
+    assert f"@{CLIENT}:{path}" in finished.stderr and "sshrun --resume retrieves it" in finished.stderr
     assert (second / "metrics.json").read_text() == "B\n"
     finished = sshrun("--resume", *words, cwd=first)
     assert finished.status == 0 and "already" not in finished.stderr
