@@ -23,8 +23,6 @@ def must_query(login: Login) -> bool:
 
     False in the common case: then the login starts at once.
     """
-    if login.target and login.target.host.startswith("."):  # see _names_no_server
-        return True
     key = login.overrides.key
     if key:
         if needs_agent(key.value):
@@ -48,10 +46,10 @@ def may_set_timeout(login: Login) -> bool:
     return any(_may_set({"connecttimeout"}, *file) for file in _files(login))
 
 
-def _files(login: Login) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The user's file and the system's, each with what relative Includes in it are relative to."""
+def _files(login: Login) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    """The user's file and the system's, each with what relative Includes in it are relative to, and with the host."""
     own = login.config_path.value if login.config_path else ssh_expanded(USER_CONFIG)
-    return (own, "~/.ssh"), (SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG))
+    return (own, "~/.ssh", login.host), (SYSTEM_CONFIG, os.path.dirname(SYSTEM_CONFIG), login.host)
 
 
 def may_set_variables(login: Login) -> tuple[bool, bool]:
@@ -60,8 +58,8 @@ def may_set_variables(login: Login) -> tuple[bool, bool]:
     return own, system
 
 
-def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16) -> bool:
-    """Whether a config file may set one of `keywords` for some host; True also where only ssh itself knows.
+def _may_set(keywords: Iterable[str], path: str, directory: str, host: str, depth: int = 16) -> bool:
+    """Whether a config file may set one of `keywords` for the host; True also where only ssh itself knows.
 
     `directory` is what relative Includes in it are relative to: ssh_config(5), Include.
     """
@@ -74,11 +72,13 @@ def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16
     for line in lines:
         keyword, _, rest = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
         keyword = keyword.lower()
+        if keyword.startswith('"'):
+            return True
         if keyword in ("host", "match"):
-            applies = keyword == "match" or not _names_no_server(rest)
+            applies = keyword == "match" or not _excludes(rest, host)
         if not applies:
             continue
-        if keyword in keywords or keyword.startswith('"'):
+        if keyword in keywords:
             return True
         if keyword != "include":
             continue
@@ -91,16 +91,19 @@ def _may_set(keywords: Iterable[str], path: str, directory: str, depth: int = 16
             if "*" in parent or "?" in parent or included.startswith("~"):
                 return True
             for file_name in _names_in(parent) if "*" in name or "?" in name else [name]:
-                if _may_set(keywords, f"{parent}/{file_name}", directory, depth - 1):
+                if _may_set(keywords, f"{parent}/{file_name}", directory, host, depth - 1):
                     return True
     return False
 
 
-def _names_no_server(patterns: str) -> bool:
-    """Whether a Host block is for what is no host name (RFC 1123, 2.1), as in 20-systemd-ssh-proxy.conf, which systemd
+def _excludes(patterns: str, host: str) -> bool:
+    """Whether a Host block is surely not for the host, whatever ssh makes of its name.
+
+    Only blocks for what is no host name (RFC 1123, 2.1) are, such as those of 20-systemd-ssh-proxy.conf, which systemd
     brings from version 256 on: `Host unix/* vsock/*` and `Host .host machine/.host`.
     """
-    return all("/" in pattern or pattern.startswith(".") for pattern in patterns.split())
+    is_name = not host.startswith(".")
+    return all("/" in pattern or (is_name and pattern.startswith(".")) for pattern in patterns.split())
 
 
 def _names_in(directory: str) -> list[str]:

@@ -244,6 +244,7 @@ def test_every_allowed_name_reaches_ssh_unchanged_and_alone(
         ("Host unix/* vsock/*\n  ProxyCommand /x\nHost .host machine/.host\n  ProxyCommand /x", False, False),
         ("Host unix/* gpu*\n  ProxyCommand /x", False, True),
         ("Host unix/*\n  Port 1\nMatch all\n  ProxyCommand /x", False, True),
+        ('Host unix/*\n"Host" *\n  ProxyCommand /x', False, True),
         ("Match final\n  Port 1", False, False),
         ("Match final\n  Port 1", True, True),
         ("CanonicalizeHostname yes", True, True),
@@ -257,6 +258,12 @@ def test_ssh_is_asked_only_where_the_files_may_matter(tmp_path: Path, text: str,
     settings = connection(tmp_path) if with_key else ConnectionSetting()
     login = Login(Target("h"), connection=settings, config_path=user_config(tmp_path, text.format(tmp_path)))
     assert must_query(login) is answer
+
+
+def test_ssh_is_asked_about_a_host_that_systemd_names(tmp_path: Path) -> None:
+    config = user_config(tmp_path, "Host .host machine/.host\n  ProxyCommand /x")
+    assert must_query(Login(Target(".host"), config_path=config))
+    assert not must_query(Login(Target("h"), config_path=config))
 
 
 # -- where it goes in the end
