@@ -159,7 +159,7 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
 
 
 def _send_wheels(session: Session, link: RetryingSession, plan: Start) -> Steps[str]:
-    """For a host without internet: this machine collects what it lacks, and sends it. Returns their directory on it."""
+    """For a host without internet: uploads the wheels that it lacks. Returns their directory on the host."""
     wanted = plan.environment
     if not (wanted.wanted and wanted.wheels and wanted.requirements):
         return ""

@@ -40,7 +40,6 @@ class JobReplies:
 
     def take_until(self, session: Session, last: str) -> Steps[Reply]:
         """Takes every reply up to the first one of that word, which it returns."""
-        reply = Reply(last, "")
         for reply in session.replies(last):
             yield from self.take(reply)
         return reply

@@ -11,7 +11,7 @@
 
 launcher_of() { # DIRECTORY -> $launcher
   first_line "$1/launcher"
-  launcher=${line:-direct} # 0.1.0 had no other
+  launcher=${line:-direct} # 0.1.0 had no other, shutdown commands and doctor's canary need none
 }
 
 launch() { # DIRECTORY MODE ID

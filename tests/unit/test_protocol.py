@@ -136,7 +136,7 @@ def test_the_client_sends_all_of_them_and_nothing_else() -> None:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
                 verb = node.args[0]
-                if node.func.attr in ("request", "entrust") and isinstance(verb, ast.Constant):
+                if node.func.attr in ("request", "send_without_reply") and isinstance(verb, ast.Constant):
                     sent.add(verb.value)
     assert sent | {"interrupt"} == served().keys() | {"interrupt"}
     assert "interrupt" in served()
