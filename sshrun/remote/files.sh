@@ -5,12 +5,12 @@
 serve_directory() { # DIRECTORY
   file_path "$1"
   refuse_late
-  folder_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && real_path) ||
+  directory_path=$(umask "$session_umask" && mkdir -p -- "$file_path" && cd "$file_path" && [ -w . ] && real_path) ||
     refuse directory "$1"
-  folder_path=${folder_path%.}
-  sweep_parts "$folder_path"
-  encode "$folder_path"
-  reply directory "$(free_kilobytes "$folder_path")" "$encoded"
+  directory_path=${directory_path%.}
+  sweep_parts "$directory_path"
+  encode "$directory_path"
+  reply directory "$(free_kilobytes "$directory_path")" "$encoded"
 }
 
 file_path() { # DIRECTORY -> $file_path, absolute: the shell stands in $place
