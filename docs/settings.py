@@ -22,6 +22,7 @@ from sshrun.settings.table import (
     ConnectionSettings,
     OutsideSettings,
 )
+from sshrun.units import Size
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 120
@@ -32,6 +33,7 @@ END = "    # -- to here\n"
 KINDS: dict[Kind, tuple[str, str]] = {
     "boolean": ("bool | None", "`true` or `false`"),
     "seconds": ("int | None", "a whole number of seconds"),
+    "size": ("str | None", "a number and its unit: `500 MB`, `10 GB`, `1.5 TB`"),
     "choice": ("str | None", ""),
     "line": ("str | None", "a string"),
     "command": ("str | None", "a string"),
@@ -146,7 +148,7 @@ def _section(name: str, setting: Setting) -> list[str]:
 
 def _written(value: object) -> str:
     """A value as YAML, which a shell's reader takes for JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, str | Size) else json.dumps(value, ensure_ascii=False)
 
 
 def _cell(text: str) -> str:

@@ -6,9 +6,10 @@ What starts and finishes jobs is imported by the methods that need it: a look at
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sshrun.errors import HostBusy, JobNotFound, Refused
+from sshrun.errors import HostBusy, JobNotFound, Refused, TransferFailed, UsageError
 from sshrun.events import Notice, Started, WarningNotice
 from sshrun.interrupts import Interrupted, Interrupts
 from sshrun.job import Job, code_text, new_id
@@ -19,7 +20,11 @@ from sshrun.session.retry import RetryingSession, Steps
 from sshrun.units import age_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sshrun.jobs.follow import Ended
+    from sshrun.jobs.plan import Retrieval
+    from sshrun.jobs.rewritten import Rewritten
     from sshrun.spec.task import Task
 
 
@@ -80,8 +85,11 @@ class Host(NamedTuple):
         plan = task.start(new_id(), discard=discard, clean=clean)
         prepare()
         prune()
+        rewritten = _rewritten(task, Record(plan.id))
         yield from start(self.link, plan)
         Record(plan.id).mark_started(plan.manifest)
+        if rewritten:
+            rewritten.note_sent()
         if clean:
             task.remove_earlier_results()
         return plan.id
@@ -95,8 +103,11 @@ class Host(NamedTuple):
         prepare()
         prune()
         steps = run(self.link, plan, record, interrupts)
+        if rewritten := _rewritten(task, record):
+            steps = _then_when_started(steps, rewritten.note_sent)
         if clean:
-            steps = _clean_when_started(steps, task)
+            # What an earlier run left on this machine is removed only once the host holds the new job.
+            steps = _then_when_started(steps, task.remove_earlier_results)
         return (yield from self._see_through(task, steps, record, interrupts))
 
     def wait(self, job: Job, task: Task, interrupts: Interrupts) -> Steps[int]:
@@ -104,10 +115,13 @@ class Host(NamedTuple):
         from sshrun.jobs.follow import follow
 
         record = Record(job.id)
+        if bool(job.manifest.project) != bool(task.manifest.project):
+            # Started by a version without project mode, or when the settings said something else.
+            task = yield from self.task_of(job)
         if record.retrieved and record.came_to(task.results_directory):
             return (yield from self._retrieved_before(job))
         record.write_manifest(task.manifest.started_as(job.manifest))
-        steps = follow(self.link, job.id, task.retrieval.archive, record, interrupts)
+        steps = follow(self.link, job.id, task.runner.archive or "", record, interrupts)
         return (yield from self._see_through(task, steps, record, interrupts))
 
     def finish(self, job: Job, task: Task, interrupts: Interrupts) -> Steps[int]:
@@ -140,7 +154,9 @@ class Host(NamedTuple):
         for warning in task.warnings:
             yield WarningNotice(warning)
         record.write_manifest(task.manifest.started_as(job.manifest))
-        retrieval = task.retrieval._replace(everything=everything)
+        retrieval = _retrieval(task, record)
+        if everything:
+            retrieval = retrieval._replace(everything=True, limit=None)
         archive = (yield from find_archive(self.link, job, retrieval.archive)) if retrieval.archive else NO_ARCHIVE
         if job.is_over and not retrieved:
             status = yield from finish(self.link, Ended(job, archive), retrieval, record)
@@ -151,6 +167,30 @@ class Host(NamedTuple):
             return outcome(self.link.host, job.id, job.code)
         yield Notice("", f"job {job.id} is still {job.state}; this is what is there now")
         return None
+
+    def retrieve_files(self, job: Job, names: Sequence[str]) -> Steps[None]:
+        """Downloads files of the working directory, whether the job made them or not; nothing else changes.
+
+        `names` are as in `download_files`. Raises UsageError for what names no file, TransferFailed where one is not
+        there.
+        """
+        from sshrun.jobs.results import retrieve
+        from sshrun.spec.task import task_of
+        from sshrun.transfer.archive import NO_ARCHIVE
+        from sshrun.transfer.patterns import parse_download
+
+        try:
+            downloads = [parse_download(name) for name in names]
+        except ValueError as error:
+            raise UsageError(f"sshrun retrieve: {error}") from error
+        record = Record(job.id)
+        retrieval = task_of(job, record, self.link.connection.login).retrieval(record)
+        retrieval = retrieval._replace(archive="", logs=None, downloads=downloads, everything=True, limit=None)
+        missing = yield from retrieve(self.link, job, NO_ARCHIVE, retrieval)
+        if missing:
+            raise TransferFailed(f"{self.link.host}: {missing}", "a path is relative to the job's working directory")
+        if job.is_over and job.holds_slot:
+            yield Notice("", f"job {job.id} keeps the rest of its results: sshrun --resume is done with them")
 
     def _see_through(self, task: Task, steps: Steps[Ended], record: Record, interrupts: Interrupts) -> Steps[int]:
         """The log to its end, then all results."""
@@ -170,7 +210,7 @@ class Host(NamedTuple):
             raise
         yield from _account_of(ended.job, task, record)
         try:
-            status = yield from finish(self.link, ended, task.retrieval, record)
+            status = yield from finish(self.link, ended, _retrieval(task, record), record)
         except Interrupted:
             if not record.retrieved:
                 yield Notice("", f"leaving; job {job_id} is over, its results are still on {host}: sshrun --resume")
@@ -198,12 +238,14 @@ def _account_of(job: Job, task: Task, record: Record) -> Steps[None]:
             yield Notice("", task.runner.fits)
     elif job.code is not None and job.code != 0:
         yield Notice("", f"the job ended with {code_text(job.code)}")
-        if hint := _missing_module(task, record):
+        if hint := _missed(task, record):
             yield Notice("", hint)
 
 
-def _missing_module(task: Task, record: Record) -> str:
-    """What to write where the job missed a module that a file beside its script asks for."""
+def _missed(task: Task, record: Record) -> str:
+    """What to write where the job missed a module that a file beside its script asks for, or what stayed here."""
+    if task.project is not None:
+        return task.project.hint(record.log_end())
     if task.spec is None or task.settings.requirements:
         return ""
     from sshrun.jobs.missing_module import hint
@@ -211,13 +253,29 @@ def _missing_module(task: Task, record: Record) -> str:
     return hint(record.log_end(), task.spec.directory, create_venv=task.settings.create_venv.value)
 
 
-def _clean_when_started(steps: Steps[Ended], task: Task) -> Steps[Ended]:
-    """What an earlier run left on this machine is removed only once the host holds the new job."""
+def _rewritten(task: Task, record: Record) -> Rewritten | None:
+    """A file that the job is to replace, as it is now, before it is sent; a project is looked at as a whole."""
+    if not task.runner.rewrites or task.manifest.project:
+        return None
+    from sshrun.jobs.rewritten import Rewritten
+
+    rewritten = Rewritten(task.runner.rewrites, record, task.owned)
+    rewritten.look()
+    return rewritten
+
+
+def _retrieval(task: Task, record: Record) -> Retrieval:
+    retrieval, rewritten = task.retrieval(record), _rewritten(task, record)
+    return retrieval._replace(owned=rewritten) if rewritten else retrieval
+
+
+def _then_when_started(steps: Steps[Ended], act: Callable[[], None]) -> Steps[Ended]:
+    """The steps, with something to do once the host holds the job."""
     try:
         while True:
             event = next(steps)
             if isinstance(event, Started):
-                task.remove_earlier_results()
+                act()
             yield event
     except StopIteration as end:
         ended: Ended = end.value

@@ -28,6 +28,7 @@ class Arguments(NamedTuple):
     wait: bool = True
     resume: bool = False
     force: bool = False
+    project: bool | None = None
     clean: bool = False
     sandbox: bool = False
     dry_run: bool = False
@@ -39,6 +40,7 @@ class Arguments(NamedTuple):
     version: bool = False
     env: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    module: str | None = None
     follow: bool = False
     lines: str | None = None
     everything: bool = False
@@ -57,6 +59,8 @@ def parse(argv: Iterable[str]) -> Arguments:
     sorter = Sorter()
     for word in argv:
         sorter.take(word)
+    if sorter.awaiting and sorter.awaiting.last:
+        raise _no_module()
     if sorter.awaiting:
         raise UsageError(f"{sorter.awaited_by} needs a value", _SEE)
     verb, words, doubtful = sorter.verb, tuple(sorter.words), tuple(sorter.doubtful)
@@ -125,6 +129,7 @@ class Sorter:
             self.found[option.key] = option.state
 
     def _set(self, option: Option, value: str) -> None:
+        self.foreign = option.last
         if option.repeatable:
             self.found[option.key] = (*self.found.get(option.key, ()), value)  # type: ignore[misc]
         else:
@@ -143,6 +148,8 @@ def _unknown_option(word: str, of_verb: Iterable[Option]) -> UsageError:
     name = word.partition("=")[0]
     if name in REFUSED:
         return UsageError(f"{name} is no option of sshrun", REFUSED[name])  # its value is nobody's business
+    if _option(name[:2], of_verb) in [option for option in of_verb if option.last]:  # python itself takes -mMODULE
+        return UsageError(f"{name[:2]} and its value are two words", f"sshrun run {name[:2]} {word[2:]}")
     known = (*_BY_NAME, *(name for option in of_verb for name in option.names))
     return UsageError(f"unknown option {word}{_nearest(word, known)}", _SEE)
 
@@ -165,7 +172,9 @@ def _checked(arguments: Arguments) -> Arguments:
             lack = f"no model is named{near}" if near else "which model?"
             raise UsageError(f"sshrun {arguments.verb}: {lack}", f"sshrun {arguments.verb} MODEL; see: sshrun --help")
         arguments = arguments._replace(verb="model", words=(arguments.verb, *arguments.words))
-    if arguments.verb == "run" and not arguments.words:
+    if arguments.module is not None:
+        _check_module(arguments.module, arguments.words)
+    elif arguments.verb == "run" and not arguments.words:
         raise UsageError("sshrun run: which script?", "sshrun run SCRIPT")
     if arguments.verb == "program" and not arguments.words:
         raise UsageError("sshrun --: which program?", "sshrun -- PROGRAM")
@@ -181,6 +190,26 @@ def _checked(arguments: Arguments) -> Arguments:
         if arguments.sandbox and value is not None:
             raise UsageError(f"--sandbox and {option} exclude each other", "the sandbox is a host of its own")
     return arguments
+
+
+def _check_module(module: str, args: Iterable[str]) -> None:
+    """Python's own words about a path come from the host, and after an upload."""
+    import os
+    import shlex
+
+    if module in ("", "--") or module.startswith("-"):
+        raise _no_module()
+    if os.sep in module or module.endswith((".py", ".sh", ".ipynb")) or module in (".", ".."):
+        is_file = module.endswith((".py", ".sh", ".ipynb")) or os.path.isfile(module)
+        dotted = os.path.normpath(module).replace(os.sep, ".").strip(".")
+        words = [module] if is_file else ["-m", dotted or "MODULE"]
+        raise UsageError(
+            f"-m takes the name of a module, and {module} is a path", f"sshrun run {shlex.join([*words, *args])}"
+        )
+
+
+def _no_module() -> UsageError:
+    return UsageError("sshrun run -m: which module?", "sshrun run -m MODULE")
 
 
 def _near_miss(name: str) -> str:

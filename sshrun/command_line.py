@@ -12,7 +12,7 @@ class Option:
 
     `value` is what --help calls the value; "" where none follows. `completes` names what a shell completes the value
     with: a kind of candidates.py, or the values themselves. `scope` is where the option means something: RUN, MODEL,
-    HOST or ANY.
+    HOST or ANY. One that is `last` stands in the place of the verb's words: all behind its value is the program's.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class Option:
         state: bool = True,
         repeatable: bool = False,
         completes: str | tuple[str, ...] = "",
+        last: bool = False,
     ) -> None:
         self.names = names
         self.key = key
@@ -34,6 +35,7 @@ class Option:
         self.state = state
         self.repeatable = repeatable
         self.completes = completes
+        self.last = last
 
 
 class Verb:
@@ -83,6 +85,11 @@ OPTIONS = (
     Option("--resume", key="resume", scope=RUN, text="attach to the job on the host instead of starting one"),
     Option("--force", key="force", scope=RUN, text="stop and discard the job on the host, then start"),
     Option(
+        "--project", key="project", scope=RUN,
+        text="send the whole project of the script or of the current directory, and download all that is new",
+    ),
+    Option("--no-project", key="project", state=False, scope=RUN, text="send only what is named"),
+    Option(
         "--env", key="env", scope=RUN, value="NAME", repeatable=True, completes="variables",
         text="pass a variable of the local environment on to the job; repeatable",
     ),
@@ -111,8 +118,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 VERBS = (
     Verb(
-        "run", "run a plain script on the host", scopes=(RUN, HOST, ANY), words="SCRIPT [ARG ...]", completes="scripts",
-        details="Every word after SCRIPT goes to the script, also what looks like an option of sshrun.",
+        "run", "run a plain script, a notebook or a module on the host",
+        Option("-m", key="module", value="MODULE", completes="modules", last=True,
+               text="run a module of the current directory, as python -m does"),
+        scopes=(RUN, HOST, ANY), words="SCRIPT|-m MODULE [ARG ...]", completes="scripts",
+        details="""\
+SCRIPT.py is run by Python, SCRIPT.sh by bash. SCRIPT.ipynb is executed; it comes back with its outputs, also after a \
+failure, and what it was before is SCRIPT.ipynb.orig.
+Every word after SCRIPT or MODULE goes to the program, also what looks like an option of sshrun.""",
     ),
     Verb("status", "what the host is doing", scopes=(HOST, ANY)),
     Verb(
@@ -126,10 +139,14 @@ VERBS = (
     Verb("stop", "end every process of the job", scopes=(HOST, ANY)),
     Verb(
         "retrieve", "download the job's results",
-        Option("--all", key="everything", text="also what the job left as it was before, which is no result of it"),
-        scopes=(HOST, ANY),
-        details="Results go to the current directory. Of a job that still runs, what exists by now is downloaded, and "
-        "nothing else changes; one that is over is then done with, as by --resume.",
+        Option("--all", key="everything",
+               text="also what the job left as it was, which is no result of it, and what is over results_limit"),
+        scopes=(HOST, ANY), words="[FILE ...]",
+        details="""\
+Results go to the current directory; in project mode, to the project's.
+Of a job that still runs, what exists by now is downloaded, and nothing else changes; one that is over is then done \
+with, as by --resume.
+With FILE, a path in the job's working directory or a glob in quotes, that is downloaded and nothing else happens.""",
     ),
     Verb("jobs", "the last jobs, on this machine and on the host", scopes=(HOST, ANY)),
     Verb(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+# What sshrun keeps in a directory, of the person's and in a working directory on a host.
+NAME = ".sshrun"
+
 
 def base() -> str:
-    return os.path.expanduser("~/.sshrun")
+    return os.path.expanduser(f"~/{NAME}")
 
 
 def records() -> str:

@@ -61,6 +61,9 @@ class Manifest(NamedTuple):
     path: str = ""  # on the client: the spec, without links in it; the current directory where there is no spec
     args: tuple[str, ...] = ()
     startup_cmds: tuple[str, ...] = ()
+    project: str = ""  # on the client: the directory that went along whole, and whose results are all that is new
+    selected: int = 0  # when its files were, in nanoseconds since the epoch by the client's clock
+    results_limit: int = 0  # bytes; what a download leaves on the host where there is more
     version: int = 0  # of the form; 0 where it was written before there was one
 
     @property
@@ -91,8 +94,8 @@ class Manifest(NamedTuple):
     def started_as(self, job: Manifest) -> Manifest:
         """This manifest, of a client that resumes, with what is known of the start, which stays what it was."""
         if not job.path:  # recorded by an older version
-            return self
-        started = ("argv", "args", "user", "client", "path", "startup_cmds")
+            return self._replace(project="", selected=0)
+        started = ("argv", "args", "user", "client", "path", "startup_cmds", "project", "selected")
         return self._replace(**{name: getattr(job, name) for name in started})
 
     def names(self, job: Manifest, *, started_locally: bool) -> bool:
@@ -107,6 +110,24 @@ class Manifest(NamedTuple):
         if not path and job.client == self.client and job.spec:
             path = os.path.realpath(job.spec)
         return not path or (path == self.path and (started_locally or job.client == self.client))
+
+
+class Client(NamedTuple):
+    """Who starts jobs: a user of this machine."""
+
+    user: str
+    name: str
+
+
+def this_client() -> Client:
+    import pwd
+    import socket
+
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account that only a container's runtime knows
+        user = str(os.getuid())
+    return Client(user, socket.gethostname())
 
 
 class Discarded(NamedTuple):

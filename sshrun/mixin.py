@@ -44,6 +44,9 @@ class SshMixin:
     """The working directory on the host, absolute or relative to the login directory. Example: `"~/workspace"`.
     Default: "."."""
 
+    ssh_project: bool | None = None
+    """Whether the whole project of the script goes along, and all that is new comes back. Default: false."""
+
     ssh_create_venv: bool | None = None
     """Whether the job runs in a virtual environment that sshrun makes in the working directory. Default: True."""
 
@@ -84,6 +87,10 @@ class SshMixin:
     ssh_download_files: list[str] = _default(list)
     """Files and directories to download when the job has ended: a path or glob, or `REMOTE|LOCAL`. Example:
     `["logs/*.txt", "./results.txt|~/results.txt"]`."""
+
+    ssh_results_limit: str | None = None
+    """With `project`, how much a run downloads by itself; of what is more, the largest files stay on the host.
+    Example: `"50 GB"`. Default: 10 GB."""
 
     ssh_shutdown_cmds: list[str] = _default(list)
     """Shell commands on the host once all results are downloaded; `$SSHRUN_EXIT_CODE` is the job's exit code.

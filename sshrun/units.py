@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def files_text(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
@@ -15,6 +17,23 @@ def size_text(count: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
+
+
+class Size(int):
+    """A number of bytes that is shown with its unit."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return size_text(self)
+
+
+def parse_size(text: str) -> Size | None:
+    """`10 GB`, `1.5 TB`: in units of 1000, as `size_text` writes them; None of what is no size."""
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,3})?)\s*(k?B|MB|GB|TB)\s*", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        return None
+    return Size(float(match[1]) * 1000 ** ("b", "kb", "mb", "gb", "tb").index(match[2].lower()))
 
 
 def age_text(seconds: float) -> str:

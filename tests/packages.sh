@@ -45,6 +45,7 @@ shells() {
     need ps procps
     need strace strace
     need tmux tmux
+    need git git
     # Not every system has these, and their tests are skipped there.
     command -v ksh93 >/dev/null 2>&1 || wanted="$wanted ksh93u+m"
     command -v zsh >/dev/null 2>&1 || wanted="$wanted zsh"

@@ -15,13 +15,14 @@ _HEAD = """\
 Train a model, or run any long job, on another machine over plain SSH; the results arrive as if it had run locally.
 
   sshrun [OPTIONS] COMMAND MODEL [ARG ...]    a model's command:   sshrun train my_model --epochs 3
-  sshrun [OPTIONS] run SCRIPT [ARG ...]       a plain script:      sshrun run fit.py --lr 0.1
+  sshrun [OPTIONS] run SCRIPT [ARG ...]       a plain script:      sshrun run fit.py --lr 0.1    (.py, .sh, .ipynb)
+  sshrun [OPTIONS] run -m MODULE [ARG ...]    a module:            sshrun run -m pkg.train
   sshrun [OPTIONS] -- PROGRAM [ARG ...]       anything:            sshrun -h gpu1 -- ./long.sh
 """
 
 _TAIL = """\
 Options stand before COMMAND, or after MODEL, where what is not ours goes to the command (after `--` all of it does).
-After `run SCRIPT` and after `--` every word goes to the program. Ctrl+C stops the job; Ctrl+\\ leaves it running.
+After `run SCRIPT`, `run -m MODULE` and `--` every word goes to the program. Ctrl+C stops the job; Ctrl+\\ leaves it.
 Settings are read from ~/.sshrun/user_settings.yaml, [tool.sshrun] of pyproject.toml, and the model's own file.
 The exit status is the job's own; or 2 usage, settings, no such job; 70 a bug in sshrun; 75 another job is on the host,
 or it still runs; 76 the job was lost; 130 Ctrl+C; 255 connection, transfer or retrieving failed.
@@ -58,6 +59,8 @@ def _usage(verb: Verb) -> str:
 
 def _own(verb: Verb) -> Iterator[str]:
     for option in verb.options:
+        if option.last:  # which `words` name
+            continue
         yield f"[{' '.join(filter(None, [option.names[0], option.value]))}]"
 
 

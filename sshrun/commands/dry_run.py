@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sshrun.connection.login import Login
 from sshrun.connection.query import resolved
 from sshrun.origin import Origin, Sourced
+from sshrun.project.limits import by_directory
 from sshrun.terminal import visible
-from sshrun.units import files_text
+from sshrun.units import files_text, size_text
 
 if TYPE_CHECKING:
     from sshrun.console import Console
+    from sshrun.spec.project import Project
     from sshrun.spec.task import Task
     from sshrun.transfer.items import Item
 
@@ -37,31 +39,65 @@ def dry_run(task: Task, console: Console) -> int:
     for key, text, origin in rows:
         console.data(f"{key:<{key_width}}  {visible(text):<{text_width}}  {visible(str(origin))}")
     console.data("")
+    if task.project is not None:
+        _show_project(task.project, console)
     for source, target, size in uploads:
         console.data(f"upload    {visible(target)}  ({size} bytes, from {visible(source)})")
     for name, sizes in excluded:
         console.data(f"excluded  {visible(name)}  ({files_text(len(sizes))}, {sum(sizes)} bytes)")
-    console.data(f"          {files_text(len(uploads))}, {sum(size for _, _, size in uploads)} bytes")
-    console.data(f"run       {visible(shlex.join(task.runner.argv))}")
+    if uploads or task.project is None:
+        console.data(f"          {files_text(len(uploads))}, {sum(size for _, _, size in uploads)} bytes")
+    beneath = f"  (in {visible(task.runner.directory)})" if task.runner.directory else ""
+    console.data(f"run       {visible(shlex.join(task.runner.argv))}{beneath}")
     for name, directory in downloads:
         place = f"  (beneath {visible(directory)})" if directory else ""
         console.data(f"download  {visible(name)}{place}")
     if logs is not None:
         console.data(f"download  {visible(logs.remote)}  (to {visible(logs.local)})")
-    console.data(f"results   {visible(task.results_directory)}")
+    everything = "all that is new or changed, in " if task.finds_results else ""
+    console.data(f"results   {everything}{visible(task.results_directory)}")
     console.record(
         {
             "event": "dry-run",
             "settings": [{"key": key, "value": text, "origin": _as_data(origin)} for key, text, origin in rows],
             "upload": [{"from": source, "to": target, "bytes": size} for source, target, size in uploads],
             "excluded": [{"by": name, "files": len(sizes), "bytes": sum(sizes)} for name, sizes in excluded],
+            "project": _project_as_data(task.project) if task.project is not None else None,
             "run": list(task.runner.argv),
+            "start": task.runner.directory,
             "download": [name for name, _ in downloads],
             "logs": {"from": logs.remote, "to": logs.local} if logs is not None else None,
             "results": task.results_directory,
         }
     )
     return 0
+
+
+def _show_project(project: Project, console: Console) -> None:
+    """What goes, by directory, what stays and by which rule, and what is installed."""
+    console.data(f"project   {visible(project.root)}  ({project.reason})")
+    for name, count, size in by_directory(project.items):
+        console.data(f"sends     {visible(name)}  ({files_text(count)}, {size_text(size)})")
+    console.data(f"          {files_text(len(project.items))}, {size_text(sum(item.size for item in project.items))}")
+    for one in project.stays:
+        why = f"  ({visible(one.why)})" if one.path else visible(one.why)
+        console.data(f"stays     {visible(one.path)}{why}")
+    if project.environment is not None and project.environment.kind:
+        console.data(f"installs  what {visible(project.environment.text)} says")
+
+
+def _project_as_data(project: Project) -> dict[str, Any]:
+    return {
+        "root": project.root,
+        "reason": project.reason,
+        "files": len(project.items),
+        "bytes": sum(item.size for item in project.items),
+        "directories": [
+            {"name": name, "files": count, "bytes": size} for name, count, size in by_directory(project.items)
+        ],
+        "stays": [one._asdict() for one in project.stays],
+        "environment": project.environment.text if project.environment is not None else "",
+    }
 
 
 def _login(login: Login) -> Iterator[tuple[str, str, Origin]]:

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 
 def retrieve(arguments: Arguments, console: Console) -> int:
-    """Returns the job's code, or 0 where it still runs. Raises JobNotFound, TransferFailed, JobLost."""
+    """Returns the job's code, or 0 where it still runs or files are named.
+
+    Raises JobNotFound, TransferFailed, JobLost, UsageError for what names no file.
+    """
     with at_host(arguments, console) as link:
         from sshrun.api import Host  # while ssh shakes hands
 
         host = Host(link)
         job = console.play(host.attach())
+        if arguments.words:
+            console.play(host.retrieve_files(job, arguments.words))
+            return 0
         return console.play(host.retrieve(job, everything=arguments.everything)) or 0

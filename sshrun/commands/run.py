@@ -24,6 +24,8 @@ def run(arguments: Arguments, console: Console) -> int:
         task = prepare(arguments, sandbox)
         for warning in task.warnings:
             console.warn(warning)
+        for notice in task.notices:
+            console.notice(notice)
         if arguments.dry_run:
             from sshrun.commands.dry_run import dry_run
 

@@ -15,7 +15,8 @@ from sshrun.command_line import ANY, HOST, MODEL, OPTIONS, RUN, VERBS, Option, o
 from sshrun.errors import UsageError
 
 MODEL_SUFFIXES = ("py", "tflite", "h5", "mltk.zip")
-SCRIPT_SUFFIXES = ("py", "sh")
+SCRIPT_SUFFIXES = ("py", "sh", "ipynb")
+_DEEPEST_MODULE = 4  # packages in packages that are looked into
 USUAL_COMMAND = ("train", "a model's command: sshrun train MODEL")
 
 Candidate = tuple[str, str]
@@ -50,7 +51,7 @@ def _next(sorter: Sorter, before: Sequence[str], current: str) -> tuple[str, Ite
         return shell, ((f"{name}={word}", text) for word, text in candidates)
     if not sorter.verb:
         return "none", [*((verb.name, verb.text) for verb in VERBS), USUAL_COMMAND]
-    if verb and not sorter.words:
+    if verb and not sorter.words and not sorter.foreign:
         return _values(verb.completes, current)
     if verb and verb.name != "run":
         return "none", ()
@@ -86,6 +87,8 @@ def _values(kind: str | tuple[str, ...], current: str) -> tuple[str, Iterable[Ca
             return f"files {' '.join(MODEL_SUFFIXES)}", ()
         case "scripts":
             return f"files {' '.join(SCRIPT_SUFFIXES)}", ()
+        case "modules":
+            return "none", [(name, "") for name in _modules()]
         case "variables":
             return "none", [(name, "") for name in sorted(os.environ)]
         case "files" | "directories":
@@ -120,6 +123,21 @@ def _models() -> list[str]:
     trained = tuple(f".{suffix}" for suffix in MODEL_SUFFIXES if suffix != "py")
     specs = [name.removesuffix(".py") for name in names if name.endswith(".py") and not name.startswith(("_", "."))]
     return [*specs, *(name for name in names if name.endswith(trained))]
+
+
+def _modules() -> Iterator[str]:
+    """Modules of the current directory. Whole names, since a shell puts a blank behind what it adds."""
+    for directory, subdirectories, names in os.walk("."):
+        steps = directory.split(os.sep)[1:]
+        is_environment = "pyvenv.cfg" in names
+        deeper = sorted(name for name in subdirectories if name.isidentifier() and name != "__pycache__")
+        subdirectories[:] = deeper if len(steps) < _DEEPEST_MODULE and not is_environment else []
+        stems = () if is_environment else sorted(name.removesuffix(".py") for name in names if name.endswith(".py"))
+        if "__main__" in stems and steps:
+            yield ".".join(steps)
+        for stem in stems:
+            if stem.isidentifier() and not stem.startswith("__"):
+                yield ".".join([*steps, stem])
 
 
 def _jobs() -> Iterator[Candidate]:

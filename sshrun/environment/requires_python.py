@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # The version specifiers of the packaging specifications (PEP 440), without the pre-releases that no host's Python is.
 _CLAUSE = re.compile(r"\s*(~=|===?|!=|<=?|>=?)\s*v?(\d+(?:\.\d+)*)(\.\*)?[^,]*")
+
+RELEASES = tuple(f"3.{minor}" for minor in range(9, 15))  # what uv fetches, as far as it is worth naming
+
+
+def nearest_that_fits(version: str, others: Iterable[str], specifiers: str) -> str:
+    """Of the `others`, such as `3.12`, the one that is within the specifiers and nearest to `version`; "" for none."""
+    found = [other for other in others if other[:1].isdigit() and fits(other, specifiers)]
+    return min(found, key=lambda other: _distance(_numbers(version), _numbers(other)), default="")
+
+
+def _distance(version: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(abs(one - two) for one, two in zip(version[:2], other[:2], strict=False))
 
 
 def fits(version: str, specifiers: str) -> bool:

@@ -39,12 +39,13 @@ def finish(link: RetryingSession, ended: Ended, retrieval: Retrieval, record: Re
             f"{error.message}; {how}, its results are safe on {link.host}", "sshrun --resume"
         ) from error
     _copy_log(record, job, retrieval)
-    if missing and job.code == 0 and not job.is_held:
+    # A job that failed need not have made what was named; what is there, and too large, is never given up unasked.
+    if missing and (job.code == 0 or missing.left) and not job.is_held:
         yield from hold(link, job.id)
-        raise TransferFailed(
-            f"{link.host}: {missing}, though {how}; shutdown commands wait",
-            "sshrun --resume goes on without it",
-        )
+        if job.code == 0:
+            raise TransferFailed(f"{link.host}: {missing}, though {how}; shutdown commands wait", missing.hint)
+        yield WarningNotice(f"{link.host}: {missing}; shutdown commands wait ({missing.hint})")
+        return outcome(link.host, job.id, job.code)
     yield from _release_and_shut_down(link, job, archive, retrieval, record)
     return outcome(link.host, job.id, job.code)
 

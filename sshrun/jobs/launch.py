@@ -7,7 +7,7 @@ from collections.abc import Callable
 from signal import SIGINT
 
 from sshrun import dirs
-from sshrun.environment.requires_python import fits
+from sshrun.environment.requires_python import RELEASES, fits, nearest_that_fits
 from sshrun.environment.wheels import HostPython, collect
 from sshrun.environment.wheels import items as wheel_items
 from sshrun.errors import HostBusy, HostUnfit
@@ -24,6 +24,7 @@ from sshrun.session.retry import Result, RetryingSession, Steps
 from sshrun.session.session import Session
 from sshrun.transfer.before import request_before
 from sshrun.transfer.inline import Inline, inline, request_inline
+from sshrun.transfer.mirror import request_mirror, update
 from sshrun.transfer.upload import upload
 
 KEEP = 20  # jobs whose logs and manifests stay on the host
@@ -123,18 +124,24 @@ def _send(session: Session, link: RetryingSession, plan: Start, small: Inline | 
         session.request("claim", plan.id, str(KEEP))
     session.request("place", plan.directory)
     yield from _see_that_python_fits(session, link, plan)
-    if small is not None:
-        request_inline(session, small)
-    else:
+    if plan.mirror is not None or small is None:
         session.request("probe", ".")
         with explaining(link.host, seen):
+            if plan.mirror is not None:
+                request_mirror(session, plan.mirror)
             yield from seen.take_until(session, "done")
-            yield from upload(session, link.connection, plan.uploads, seen.capabilities, plan.engine, plan.compress)
+            how = seen.capabilities, plan.engine, plan.compress
+            if plan.mirror is not None:
+                yield from update(session, link.connection, plan.mirror, *how)
+            if small is None:
+                yield from upload(session, link.connection, plan.uploads, *how)
+    if small is not None:
+        request_inline(session, small)
     wheels_directory = yield from _send_wheels(session, link, plan)
     for name, values in {**plan.files, **plan.launcher.files(), **plan.environment.files(wheels_directory)}.items():
         session.request("keep", name, *(encode(value) for value in values))
-    if plan.stub:
-        session.request("stub", plan.stub)
+    for name, source in plan.modules.items():
+        session.request("module", name, source)
     if plan.clean:
         session.request("clean", plan.manifest.archive)
     request_before(session, plan.downloads)
@@ -150,11 +157,20 @@ def _see_that_python_fits(session: Session, link: RetryingSession, plan: Start) 
     with explaining(link.host, seen):
         reply = yield from seen.take_until(session, "python")
     version = reply.values.strip()
-    if version and not fits(version, plan.requires_python.value):
+    required = plan.requires_python.value
+    if version and not fits(version, required):
+        session.request("pythons")
+        with explaining(link.host, seen):
+            reply = yield from seen.take_until(session, "pythons")
+        others = reply.values.split()
+        if other := nearest_that_fits(version, others, required):
+            hint = f"set python: {other}, which {link.host} has"
+        elif "uv" in others and (other := nearest_that_fits(version, RELEASES, required)):
+            hint = f"set python: {other}, which uv on {link.host} fetches"
+        else:
+            hint = f"{link.host} has no other that fits: install one, or uv, which fetches them"
         raise HostUnfit(
-            f"{plan.requires_python.origin}: {plan.requires_python.value} is required, and {link.host} would use "
-            f"Python {version}",
-            "name another one of the host in the settings, such as python: python3.12",
+            f"{plan.requires_python.origin}: {required} is required, and {link.host} would use Python {version}", hint
         )
 
 

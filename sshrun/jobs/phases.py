@@ -68,6 +68,8 @@ def command_text(command: str = "") -> str:
 
 
 def _packages(count: str) -> str:
+    if count in ("uv.lock", "pyproject.toml", "requirements.txt"):
+        return f"what {count} says"
     if count == "1":
         return "1 package"
     return f"{count} packages" if count.isdigit() and count != "0" else "packages"

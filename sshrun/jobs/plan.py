@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sshrun.environment.venv import Environment
 from sshrun.job import Manifest
 from sshrun.origin import Sourced
-from sshrun.transfer.items import Item
+from sshrun.transfer.items import Item, Mirror
 from sshrun.transfer.ownership import EVERYTHING, Ownership
 from sshrun.transfer.patterns import Pattern
 
@@ -39,7 +39,8 @@ class Start(NamedTuple):
     files: Mapping[str, Sequence[str | bytes]]
     environment: Environment
     launcher: Launcher = Launcher()
-    stub: bytes = b""  # what a spec imports as sshrun, where sshrun is not installed
+    modules: Mapping[str, bytes] = {}  # of ours, which the job may import: by their names, their source
+    mirror: Mirror | None = None  # of a whole directory, in the working directory
     uploads: Sequence[Item] = ()
     downloads: Sequence[Pattern] = ()  # what exists before the job is no result of it
     engine: str | None = None
@@ -96,5 +97,6 @@ class Retrieval(NamedTuple):
     everything: bool = False  # also what the job neither made nor changed
     protected: Sequence[str] = ()
     owned: Ownership = EVERYTHING  # of local files; no other one is replaced
+    limit: int | None = None  # bytes of downloads; what is more stays on the host
     engine: str | None = None
     compress: bool | None = None

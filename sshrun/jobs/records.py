@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sshrun.errors import OutputFailed
 from sshrun.job import Manifest, manifest_from_data, manifest_to_data
 
 KEEP = 20  # jobs; older ones are pruned
+Stamp = list[int]
 MANIFEST_FILES = ("manifest", "facts")  # the second was written before manifests had a version
 
 
@@ -156,24 +157,30 @@ class Record:
         known = (self.read("directories") or "").split("\0")
         self.write("directories", "\0".join(dict.fromkeys(filter(None, (*known, os.path.realpath(directory))))))
 
+    reason = "is not from this job"  # said of a file that it does not own
+
     def owns(self, path: str) -> bool:
         """Whether what stands at a local path is a file that came from this job, and was not changed since."""
-        return self._downloads().get(path) == _stamp(path)
+        return self._downloads().get(path) == stamp(path)
 
     def note_downloads(self, paths: Iterable[str]) -> None:
+        self.note_stamps({path: stamp(path) for path in paths})
+
+    def note_stamps(self, stamps: Mapping[str, Stamp]) -> None:
+        """From now on these files are owned, as long as they are what they were when the stamps were taken."""
         import json
 
-        downloads = self._downloads() | {path: stamp for path in paths if (stamp := _stamp(path))}
+        downloads = self._downloads() | {path: taken for path, taken in stamps.items() if taken}
         self.write("downloads", json.dumps(downloads))
 
-    def _downloads(self) -> dict[str, list[int]]:
+    def _downloads(self) -> dict[str, Stamp]:
         import json
 
         downloads = json.loads(self.read("downloads") or "{}")
         return downloads if isinstance(downloads, dict) else {}
 
 
-def _stamp(path: str) -> list[int]:
+def stamp(path: str) -> Stamp:
     """What changes with the content of a file; nothing where there is no file."""
     try:
         status = os.lstat(path)

@@ -15,11 +15,14 @@ from sshrun.jobs.replies import JobReplies
 from sshrun.session.protocol import decode
 from sshrun.session.retry import RetryingSession, Steps
 from sshrun.session.session import Session
+from sshrun.terminal import visible
 from sshrun.transfer.archive import INLINE_ARCHIVE_LIMIT, Archive, place_archive, read_archive
 from sshrun.transfer.before import Before
 from sshrun.transfer.download import download
+from sshrun.transfer.items import Item
 from sshrun.transfer.ownership import kept_text
 from sshrun.transfer.patterns import Pattern, whole
+from sshrun.units import files_text, size_text
 
 _ALL = "sshrun retrieve --all downloads it"
 
@@ -44,13 +47,25 @@ class Missing(NamedTuple):
 
     absent: Sequence[str] = ()
     old: Sequence[str] = ()
+    left: Sequence[Item] = ()  # on the host, since they are too large
 
     def __bool__(self) -> bool:
-        return bool(self.absent or self.old)
+        return bool(self.absent or self.old or self.left)
 
     def __str__(self) -> str:
         reasons = [(self.absent, "is not there"), (self.old, "is from before the job")]
-        return ", ".join(f"{', '.join(names)} {reason}" for names, reason in reasons if names)
+        parts = [f"{', '.join(names)} {reason}" for names, reason in reasons if names]
+        if self.left:
+            largest = ", ".join(f"{visible(item.name)} ({size_text(item.size)})" for item in self.left[:3])
+            more = f" and {files_text(len(self.left) - 3)} more" if len(self.left) > 3 else ""
+            parts.append(f"{largest}{more} stay there, over results_limit")
+        return ", ".join(parts)
+
+    @property
+    def hint(self) -> str:
+        if not self.left:
+            return "sshrun --resume goes on without it"
+        return f"{_ALL.replace('it', 'all')}, sshrun --resume leaves them there for good"
 
 
 def retrieve(link: RetryingSession, job: Job, archive: Archive, retrieval: Retrieval) -> Steps[Missing]:
@@ -61,7 +76,7 @@ def retrieve(link: RetryingSession, job: Job, archive: Archive, retrieval: Retri
         path = place_archive(archive, retrieval.directory, link.host, retrieval.owned)
         is_beside = os.path.basename(path) != Path(archive.name).name
         if is_beside:
-            yield WarningNotice(kept_text(archive.name, path))
+            yield WarningNotice(kept_text(archive.name, path, retrieval.owned))
         yield Results((path,), os.path.basename(path) if is_beside else archive.name)
     elif archive.state == "new" or (archive.state == "same" and retrieval.everything):
         wanted.insert(0, whole(archive.name, retrieval.directory / Path(archive.name).name))
@@ -91,16 +106,23 @@ def retrieve(link: RetryingSession, job: Job, archive: Archive, retrieval: Retri
                 protected=retrieval.protected,
                 owned=retrieval.owned,
                 before=Before(session, judged, job.started) if judged else None,
+                limit=retrieval.limit,
             )
             if downloaded.names:
                 yield Results(downloaded.names, _listed(downloaded.names, retrieval))
-            old = [name for pattern, names in downloaded.old if pattern not in logs for name in names]
+            old = [
+                name
+                for pattern, names in downloaded.old
+                if pattern not in logs and not pattern.is_optional
+                for name in names
+            ]
             if old:
                 yield Notice("unchanged", f"left on {link.host}, as before the job: {_some(old)}; {_ALL}")
             ours = (retrieval.archive, *(log.source for log in logs))
             return Missing(
                 [name for name in downloaded.missing if name not in ours],
                 [name for name in downloaded.missing_but_old if name not in ours],
+                downloaded.left,
             )
 
     return Missing() if all_inline(archive, retrieval) else (yield from link.retry(step))

@@ -183,10 +183,10 @@ venv_install() {
   venv_held=$venv_wanted venv_install_code=0
   case $venv_wanted in
   *"$newline"*)
-    venv_pip || {
+    venv_fill || {
       venv_install_code=$?
       venv_held="?"
-      note "the requirements could not be installed into .venv: the output of pip is in the log"
+      note "$venv_what could not be installed into .venv: the output of $venv_tool is in the log"
     }
     ;;
   esac
@@ -201,24 +201,104 @@ venv_install() {
   return "$venv_install_code"
 }
 
-venv_pip() {
+# What a file of the project says, and what further lines for pip do. Variables are given by "env", to these programs
+# alone; no subshell is needed for them, which could outlive this builder and start another program.
+venv_fill() { # -> $venv_what and $venv_tool, for the person where it fails
+  venv_project
+  venv_what="the requirements" venv_tool=pip venv_uv='' venv_variables=''
   (
     umask 077
     decode "${venv_wanted#*"$newline"}"
     printf '%s\n' "$decoded" | write .venv/sshrun/requirements
   ) || return
-  set -- -r .venv/sshrun/requirements
+  if [ -n "$venv_kind" ]; then
+    venv_what="what $venv_kind says"
+    step installing "$venv_kind"
+  else
+    step installing "$(venv_count)"
+  fi
+  ! has uv || venv_uv=uv
+  set --
+  case $venv_kind in
+  uv.lock | pyproject.toml)
+    for venv_word in $venv_options; do
+      case $venv_word in
+      any) ;;
+      uv) venv_get_uv || return ;;
+      [A-Z]*=*) venv_variables="$venv_variables $venv_word" ;;
+      *) set -- "$@" "$venv_word" ;;
+      esac
+    done
+    ;;
+  requirements.txt) set -- -r "$venv_options" ;;
+  esac
+  if [ "$venv_kind" = uv.lock ]; then
+    venv_get_uv && venv_sync "$@" || return
+    [ -n "$venv_further" ] || return 0
+    set --
+  elif [ "$venv_kind" = pyproject.toml ] && [ -z "$venv_uv" ]; then
+    set -- # they are uv's
+  fi
+  set -- "$@" -r .venv/sshrun/requirements
   [ -z "$venv_wheels" ] || set -- --no-index --find-links "$venv_wheels" "$@"
-  step installing "$(venv_count)"
-  if has uv; then
-    uv pip install -q --python .venv/bin/python "$@"
+  if [ -z "$venv_uv" ]; then
+    venv_pip "$@"
     return
   fi
-  # Errors go to the log; what it is at goes where a follower looks for it.
+  venv_tool=uv
+  # pip looks for the best version in every index that such a file names, uv by itself in the first that has any.
+  [ "$venv_kind" != requirements.txt ] ||
+    venv_variables="$venv_variables UV_INDEX_STRATEGY=${UV_INDEX_STRATEGY:-unsafe-best-match}"
+  # shellcheck disable=SC2086 # one word a variable
+  env $venv_variables "$venv_uv" pip install -q --python .venv/bin/python "$@"
+}
+
+# The client's first line, a comment to pip. KEY changes with what is to be installed, and makes this line another one.
+#   # uv.lock KEY WORD...               for "uv sync"
+#   # pyproject.toml KEY any WORD...    the lines that follow say it all; the words are uv's
+#   # pyproject.toml KEY uv WORD...     only uv knows what it says
+#   # requirements.txt KEY FILE         FILE may hold blanks
+# A word NAME=VALUE is a variable for the build.
+venv_project() { # -> $venv_kind, empty without one; $venv_options; $venv_further, not empty where other lines follow
+  venv_kind='' venv_options='' venv_further=1
+  venv_project_line=${venv_wanted#*"$newline"}
+  case $venv_project_line in *"$newline"*) ;; *) venv_further='' ;; esac
+  decode "${venv_project_line%%"$newline"*}"
+  case $decoded in
+  '# uv.lock '* | '# pyproject.toml '* | '# requirements.txt '*)
+    venv_kind=${decoded#'# '}
+    venv_options=${venv_kind#* }
+    venv_kind=${venv_kind%% *}
+    case $venv_options in *' '*) venv_options=${venv_options#* } ;; *) venv_options='' ;; esac
+    ;;
+  esac
+}
+
+venv_get_uv() { # -> $venv_uv: the host's, else one in the environment itself
+  [ -z "$venv_uv" ] || return 0
+  venv_uv=.venv/bin/uv
+  [ -x .venv/bin/uv ] || venv_pip uv || {
+    venv_get_uv_code=$?
+    venv_what="uv, which $venv_kind needs,"
+    return "$venv_get_uv_code"
+  }
+}
+
+# What is there beside it stays: pip, our own directory, what a startup command has installed.
+venv_sync() { # ARGUMENT...
+  venv_tool=uv
+  # shellcheck disable=SC2086 # one word a variable
+  env $venv_variables "VIRTUAL_ENV=$PWD/.venv" "UV_PROJECT_ENVIRONMENT=$PWD/.venv" \
+    "$venv_uv" sync -q --locked --inexact --python .venv/bin/python "$@"
+}
+
+# Errors go to the log; what it is at goes where a follower looks for it.
+venv_pip() { # ARGUMENT...
   venv_news=$job_directory/packages
   (umask 077 && flag "$venv_news") || venv_news=/dev/null
   # A pip.conf or a variable that says "--user" would make pip refuse; and the others lead to another place.
-  PIP_USER=0 PIP_PREFIX='' PIP_TARGET='' \
+  # shellcheck disable=SC2086 # one word a variable
+  env $venv_variables PIP_USER=0 PIP_PREFIX= PIP_TARGET= \
     .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@" >"$venv_news"
   venv_pip_code=$?
   rm -f "$job_directory/packages"
@@ -324,6 +404,25 @@ serve_wheels() { # PYTHON REQUIREMENT...
 serve_python() { # PYTHON
   reply python "$(ask_python "$1" 'import platform; print(platform.python_version())')"
 }
+
+# Asked where that one does not fit: which others there are that can make an environment.
+serve_pythons() {
+  reply pythons "$(other_pythons)"
+}
+
+other_pythons() ( # `3.13 3.11 uv`, the newest first; uv fetches any
+  login_path
+  PATH=$login_path
+  set --
+  other_minor=30
+  while [ "$other_minor" -ge 8 ]; do
+    ! has "python3.$other_minor" || ! "python3.$other_minor" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+      set -- "$@" "3.$other_minor"
+    other_minor=$((other_minor - 1))
+  done
+  ! has uv || set -- "$@" uv
+  echo "$*"
+)
 
 describe_python() { # PYTHON
   ask_python "$1" 'import platform, sys, sysconfig

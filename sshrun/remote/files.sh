@@ -95,13 +95,15 @@ file_format() { # -> $stat_option, $stat_format; and $stat_content, where all th
 # What there is beneath a directory, as far as a pattern may reach. Each record begins with MARK, which no name holds;
 # after "=" a link stands for itself, after ">" for what it leads to. Links are not followed: the client asks for the
 # directories behind them, since it knows which it has seen.
-serve_list() { # MARK DIRECTORY NAME DEPTH HIDDEN
+serve_list() { # MARK DIRECTORY NAME DEPTH HIDDEN PRUNED...
   list_directory "$2"
   reply list "$encoded"
   file_format
+  list_mark=$1
+  shift 2
   # Of the complaints only those about directories that may not be read: stat finds links to nothing, which is known.
   {
-    list_denied=$({ list_tree "$1" "$3" "$4" "$5" ''; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1)
+    list_denied=$({ list_tree "$list_mark" '' "$@"; } 2>&1 >&4 | grep '^find: .*denied' | head -n 1)
   } 4>&1
   encode "$list_denied"
   reply listed "$encoded"
@@ -114,21 +116,27 @@ list_directory() { # DIRECTORY -> $file_path, its real name, and that $encoded
   encode "$file_path"
 }
 
-# The records. DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1; with LAST only files of such a name.
-# Of a subshell, since it ends it.
-list_tree() { # MARK NAME DEPTH HIDDEN LAST
+# The records. With LAST only files of such a name; DEPTH 0 is all the way down; names with a leading dot if HIDDEN is 1;
+# nothing beneath the top of a name, for find(1), that is PRUNED. Of a subshell, since it ends it.
+list_tree() { # MARK LAST NAME DEPTH HIDDEN PRUNED...
   cd "${file_path:?}" || exit
   export LC_ALL=C
   list_same="$1=$stat_format" list_behind="$1>$stat_format"
   # find -H follows a link that it is given by name, and does not say so.
-  [ ! -h "$2" ] || stat -L "$stat_option" "$list_behind" "$2" 2>/dev/null
-  if [ ! -d "$2" ] && [ -e "$2" ]; then
-    exec stat "$stat_option" "$list_same" "$2"
+  [ ! -h "$3" ] || stat -L "$stat_option" "$list_behind" "$3" 2>/dev/null
+  if [ ! -d "$3" ] && [ -e "$3" ]; then
+    exec stat "$stat_option" "$list_same" "$3"
   fi
-  list_depth=$3 list_hidden=$4 list_last=$5
-  set -- -H "$2"
-  [ "$list_depth" -eq 0 ] || set -- "$@" -maxdepth "$list_depth"
+  list_last=$2 list_name=$3 list_depth=$4 list_hidden=$5
+  shift 5
+  for list_pruned; do
+    shift
+    set -- "$@" -name "$list_pruned" -prune -o
+  done
   set -- "$@" -name '.sshrun-part*' -prune -o
+  # These two come first: find(1).
+  [ "$list_depth" -eq 0 ] || set -- -maxdepth "$list_depth" "$@"
+  set -- -H "$list_name" "$@"
   [ "$list_hidden" -eq 1 ] || set -- "$@" -name '.?*' -prune -o
   [ -z "$list_last" ] || set -- "$@" ! -type d -name "$list_last"
   exec find "$@" -exec stat "$stat_option" "$list_same" {} + \

@@ -15,12 +15,23 @@ job() { # DIRECTORY ID
   enter_job "$1"
   phase environment
   prepare_environment "$1" || exit
+  start_directory || {
+    note "the command cannot start in $decoded: there is no such directory in $PWD on $(uname -n) (upload_files: [$decoded] sends it)"
+    exit 1
+  }
   set --
   while IFS= read -r job_word; do
     decode "$job_word"
     set -- "$@" "$decoded"
   done <"$job_directory/command"
   job_startup
+  # A startup command may have set PYTHONPATH without a thought of what was in it.
+  if [ -d "$job_directory/lib" ]; then
+    case :${PYTHONPATH-}: in
+    *":$job_directory/lib:"*) ;;
+    *) PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}$job_directory/lib && export PYTHONPATH ;;
+    esac
+  fi
   # Many hosts have no "python" outside of a virtual environment. Only now: a startup command may have brought one.
   if [ "$1" = python ] && ! command -v python >/dev/null 2>&1; then
     shift
@@ -29,9 +40,9 @@ job() { # DIRECTORY ID
     shift
     set -- sh "$@"
   fi
-  # What is plainly a program is started; anything else, and what names an interpreter, is looked at first.
+  # What is plainly a program of the host's is started; anything else is looked at first, and a file of one's own.
   job_first=
-  case $1 in */*) job_program=$1 ;; *) job_program=$(unset -f "$1" && command -v "$1") || job_program= ;; esac 2>/dev/null
+  case $1 in */*) job_program= ;; *) job_program=$(unset -f "$1" && command -v "$1") || job_program= ;; esac 2>/dev/null
   [ -f "$job_program" ] && [ -x "$job_program" ] && { IFS= read -r job_first <"$job_program"; } 2>/dev/null || job_first='#!'
   case $job_first in '#!'*) /bin/sh "$job_directory/sshrun.sh" explain "$@" || exit ;; esac
   exec "$@"
@@ -105,6 +116,14 @@ enter_job() { # DIRECTORY -> $job_directory
   fi
 }
 
+# Beneath the working directory, which holds the virtual environment and what is relative for sshrun.
+start_directory() { # -> $decoded, its name; 1 if it cannot be entered
+  [ -s "$job_directory/start" ] || return 0
+  first_line "$job_directory/start"
+  decode "$line"
+  cd -- "./$decoded" 2>/dev/null || return 1
+}
+
 # What the client gives to a job where nothing else says it: sshd, a start file, the person. An empty value says it too.
 # A startup command comes later, and wins by that.
 export_defaults() {
@@ -124,6 +143,7 @@ shutdown() { # DIRECTORY/shutdown ID
   exec >&3 2>&1 3>&-
   enter_job "${1%/*}"
   activate_environment
+  start_directory || : # they run all the same, where the job has removed it: they may stop what is paid for
   SSHRUN_EXIT_CODE=$(cat "$1/exit_code")
   export SSHRUN_EXIT_CODE
   shutdown_number=0

@@ -32,7 +32,7 @@ set_aside() { # -> $aside, text that exports them as they were
     unset "$aside_name"
   done
   # Functions that bash has exported, under names of ours.
-  unset -f awk cat cd chmod cp cut date dd df find grep gzip head ln ls mkdir mkfifo mv ps rm rmdir rsync sed sleep sort \
+  unset -f awk cat cd chmod cmp cp cut date dd df find grep gzip head ln ls mkdir mkfifo mv ps rm rmdir rsync sed sleep sort \
     stat sync tail tar touch tr uname wc xargs 2>/dev/null
 }
 

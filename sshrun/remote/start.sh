@@ -89,27 +89,29 @@ serve_clean() { # ARCHIVE: of an earlier run, or nothing; once the job has begun
   [ -z "$1" ] || [ -e "$job/id" ] || rm -f -- "./$1"
 }
 
-# What the spec imports as "sshrun" where that is not installed.
-serve_stub() { # TEXT
-  mkdir -p "$job/lib" && printf '%s\n' "$1" | write "$job/lib/sshrun.py" || refuse state "$job cannot be written"
+# A module of ours that the job may import, at the end of its PYTHONPATH.
+serve_module() { # NAME TEXT
+  mkdir -p "$job/lib" && printf '%s\n' "$2" | write "$job/lib/$1.py" || refuse state "$job cannot be written"
 }
 
 # What stands on the host before the job, as far as a pattern of its results reaches: what is the same afterwards is none
 # of them. What the first try of a start noted counts, since a later one may find what the job has made already. Where it
 # takes too long nothing is noted, and the client judges by time.
-serve_before() { # KEY MARK DIRECTORY NAME DEPTH HIDDEN LAST: the last four as for "list_tree"
+serve_before() { # KEY MARK DIRECTORY LAST NAME DEPTH HIDDEN PRUNED...: from LAST on as for "list_tree"
   before_file=$job/before.$1
   [ ! -e "$job/id" ] && [ ! -e "$before_file" ] && [ -z "${before_late-}" ] || return 0
   list_directory "$3"
   file_format
   {
-    printf '%s\n' "$2" >"$before_file.$$" || refuse state "$job cannot be written"
-    if [ ! -e "$file_path/$4" ] && [ ! -h "$file_path/$4" ]; then
+    before_mark=$2
+    shift 3
+    printf '%s\n' "$before_mark" >"$before_file.$$" || refuse state "$job cannot be written"
+    if [ ! -e "$file_path/$2" ] && [ ! -h "$file_path/$2" ]; then
       :
-    elif [ ! -d "$file_path/$4" ]; then
-      (list_tree "$2" "$4" "$5" "$6" "$7") >>"$before_file.$$"
+    elif [ ! -d "$file_path/$2" ]; then
+      (list_tree "$before_mark" "$@") >>"$before_file.$$"
     else
-      within 10 list_tree "$2" "$4" "$5" "$6" "$7" >>"$before_file.$$" || before_late=1
+      within 10 list_tree "$before_mark" "$@" >>"$before_file.$$" || before_late=1
     fi
     [ -n "${before_late-}" ] || publish "$before_file.$$" "$before_file"
     rm -f "$before_file.$$"

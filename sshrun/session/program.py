@@ -40,6 +40,7 @@ PARTS = (
     "stop",
     "look",
     "files",
+    "mirror",
     "deliver",
     "doctor",
     "main",

@@ -20,6 +20,7 @@ FILES: tuple[LayerName, ...] = ("spec", "script block", "project file", "user fi
 Kind = Literal[
     "boolean",
     "seconds",
+    "size",
     "choice",
     "line",
     "command",

@@ -38,6 +38,7 @@ def options(arguments: Arguments, sandbox: Sandbox | None) -> Options:
         port=_port(arguments.port),
         identity=identity_option(arguments.identity) if arguments.identity is not None else None,
         env=tuple(_name(name) for name in arguments.env),
+        project=arguments.project,
     )
 
 

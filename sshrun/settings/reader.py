@@ -27,6 +27,7 @@ from sshrun.settings.table import (
     OutsideSettings,
 )
 from sshrun.spelling import nearest
+from sshrun.units import Size, parse_size
 
 NodeKind = Literal["string", "number", "boolean", "null", "list", "mapping"]
 
@@ -166,6 +167,12 @@ class Reader:
             self.problem(scalar.line, key, f"{wanted} is needed")
             return None
         return scalar and Sourced(int(scalar.text), self._origin(scalar.line, key))
+
+    def _size(self, node: Node, key: str) -> Sourced[Size] | None:
+        size = parse_size(node.text)
+        if size is None:
+            self.problem(node.line, key, "a number and its unit, such as 10 GB, is needed")
+        return None if size is None else Sourced(size, self._origin(node.line, key))
 
     def _choice(self, node: Node, key: str, choices: Sequence[str]) -> Sourced[str] | None:
         text = self._string(node, key)
@@ -353,6 +360,7 @@ class Reader:
 _READ: dict[Kind, Callable[[Reader, Node, str, Setting], Any]] = {
     "boolean": lambda reader, node, key, _: reader._boolean(node, key),
     "seconds": lambda reader, node, key, _: reader._seconds(node, key),
+    "size": lambda reader, node, key, _: reader._size(node, key),
     "choice": lambda reader, node, key, setting: reader._choice(node, key, setting.choices),
     "line": lambda reader, node, key, _: reader._line(node, key),
     "command": lambda reader, node, key, _: reader._command(node, key),

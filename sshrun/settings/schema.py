@@ -25,6 +25,7 @@ class Options(NamedTuple):
     port: int | None = None
     identity: str | None = None
     env: tuple[str, ...] = ()
+    project: bool | None = None
 
 
 class Layer(InFile, UserFileSettings, OutsideSettings):
@@ -47,7 +48,7 @@ class Settings(InRun, JobSettings):
                 hide = _without_password if setting.kind == "requirements" else str
                 yield from ((setting.key, hide(item.value), item.origin) for item in value)
             elif value is not None:
-                text = value.value if isinstance(value.value, str) else str(value.value).lower()
+                text = str(value.value).lower() if isinstance(value.value, bool) else str(value.value)
                 yield setting.key, text, value.origin
 
 
@@ -103,9 +104,13 @@ def _for_program(layer: Layer, place: LayerName) -> Layer:
 
 def _command_line(options: Options) -> Layer:
     """The settings that are options, apart from the login."""
-    if options.target is None or options.target.path is None:
-        return Layer()
-    return Layer({"remote_dir": Sourced(options.target.path, Origin("option", key="--host"))})
+    values: dict[str, Any] = {}
+    if options.target is not None and options.target.path is not None:
+        values["remote_dir"] = Sourced(options.target.path, Origin("option", key="--host"))
+    if options.project is not None:
+        name = "--project" if options.project else "--no-project"
+        values["project"] = Sourced(options.project, Origin("option", key=name))
+    return Layer(values)
 
 
 def _without_password(requirement: str) -> str:

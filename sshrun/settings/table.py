@@ -7,6 +7,7 @@ It decides what the reader accepts and checks, how the places are merged, the ro
 from __future__ import annotations
 
 from sshrun.settings.declaration import FILES, Group, Items, Single, Variables, WithDefault, declared
+from sshrun.units import Size
 
 
 class JobSettings:
@@ -21,6 +22,14 @@ class JobSettings:
         option="--host HOST/PATH",
         program=FILES,
         mltk=True,
+    )
+    project = Single[bool](
+        "boolean",
+        "Whether the whole project of the script goes along, and all that is new comes back.",
+        unset="false",
+        more="`--project` and `--no-project` override every file. See [project.md](project.md).",
+        option="--project",
+        program=FILES,
     )
     create_venv = WithDefault[bool](
         "boolean",
@@ -100,6 +109,14 @@ class JobSettings:
         "a project file beneath that file's directory.",
         example=["logs/*.txt", "./results.txt|~/results.txt"],
         mltk=True,
+    )
+    results_limit = WithDefault[Size](
+        "size",
+        "With `project`, how much a run downloads by itself; of what is more, the largest files stay on the host.",
+        default=Size(10 * 10**9),
+        more="What stays is named, and shutdown commands wait for it.",
+        example="50 GB",
+        program=FILES,
     )
     shutdown_cmds = Items(
         "strings",

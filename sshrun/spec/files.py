@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -31,22 +32,46 @@ def files_of(spec: Spec, layers: Sequence[Layer], *, uploads: bool, may_lack: bo
 
     What a spec names and does not exist is an error, unless it `may_lack` it.
     """
+    # The spec is always uploaded, whatever else is named like it.
+    itself = local_item(spec.path, os.path.basename(spec.path))
+    return _files([itself], spec.directory, layers, uploads=uploads, may_lack=may_lack)
+
+
+def files_of_module(module: str, layers: Sequence[Layer], *, uploads: bool) -> Files:
+    """The same for `run -m MODULE`: of its top-level package in the current directory, every file of Python.
+
+    One that is not there is a module of the host's own, such as `http.server`.
+    """
+    directory = os.getcwd()
+    top = glob.escape(module.partition(".")[0])
+    patterns = [parse_upload(pattern) for pattern in (f"{top}.py", f"{top}/**/*.py")]
+    itself = select_local(patterns, directory).items if uploads else ()
+    return _files(itself, directory, layers, uploads=uploads)
+
+
+def files_of_program(layers: Sequence[Layer], *, uploads: bool) -> Files:
+    """The same for `-- PROGRAM`, of which nothing goes along by itself."""
+    return _files((), os.getcwd(), layers, uploads=uploads)
+
+
+def _files(
+    itself: Sequence[Item], directory: str, layers: Sequence[Layer], *, uploads: bool, may_lack: bool = False
+) -> Files:
     problems: list[str] = []
     warnings: list[str] = []
     named = in_order(layers, JobSettings.upload_files) if uploads else ()
     parsed = list(_parsed(named, _directory, parse_upload, problems))
     origins = dict(parsed)
-    selection = select_local([pattern for pattern, _ in parsed], spec.directory)
+    selection = select_local([pattern for pattern, _ in parsed], directory)
     for pattern in selection.unmatched:
         origin = origins[pattern]
-        line = f"{origin}: {pattern.text!r} matches nothing in {pattern.sender or spec.directory}"
+        line = f"{origin}: {pattern.text!r} matches nothing in {pattern.sender or directory}"
         is_wrong = origin.layer in ("spec", "script block") and not may_lack
         (problems if is_wrong else warnings).append(line)
     named = in_order(layers, JobSettings.download_files)
     downloads = [pattern for pattern, _ in _parsed(named, _writable_directory, parse_download, problems)]
-    # The spec is always uploaded, whatever else is named like it.
-    itself = local_item(spec.path, os.path.basename(spec.path))
-    items = (itself, *(item for item in selection.items if (item.root, item.name) != (itself.root, itself.name)))
+    places = {(item.root, item.name) for item in itself}
+    items = (*itself, *(item for item in selection.items if (item.root, item.name) not in places))
     return Files(items, tuple(downloads), selection.excluded, (*selection.warnings, *warnings), tuple(problems))
 
 

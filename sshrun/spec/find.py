@@ -13,6 +13,7 @@ from sshrun.settings.files import load_project_file, load_script_block
 from sshrun.settings.reader import Node, Reader
 from sshrun.settings.schema import Layer
 from sshrun.spec.local_mltk import find_mltk, local_python
+from sshrun.spec.notebook import code_of, is_notebook
 from sshrun.spec.source import SpecSource, read_source
 from sshrun.spelling import nearest
 
@@ -86,8 +87,8 @@ def read_spec(path: str) -> Spec:
     """Reads a spec from its syntax tree. Raises SettingsError where it cannot be read."""
     try:
         text = _source_of_model(path) if path.endswith(MODEL_FILES) else _content(path)
-        # A shell script has no attributes: its settings are in a script block.
-        source = read_source(b"" if is_shell_script(path) else text, os.path.basename(path))
+        # A shell script and a notebook have no attributes: their settings are in a script block.
+        source = read_source(b"" if is_shell_script(path) or is_notebook(path) else text, os.path.basename(path))
     except SyntaxError as error:
         raise SettingsError([f"{Origin('spec', path, error.lineno or 0)}: is not Python: {error.msg}"]) from error
     except ValueError as error:  # a NUL, which became a SyntaxError in Python 3.11.4
@@ -129,8 +130,15 @@ def _without_suffix(file_name: str) -> str:
 
 
 def _content(path: str) -> bytes:
+    """What a file says in Python, or in a shell's words. Raises SettingsError for a notebook that is none."""
     with open(path, "rb") as file:
-        return file.read()
+        text = file.read()
+    if not is_notebook(path):
+        return text
+    try:
+        return code_of(text)
+    except ValueError as error:
+        raise SettingsError([f"{Origin('spec', path)}: is no notebook: {error}"]) from error
 
 
 def _source_of_model(path: str) -> bytes:
@@ -153,16 +161,7 @@ def is_shell_script(path: str) -> bool:
 
 
 def read_script(path: str) -> Spec:
-    """Reads the SCRIPT of `sshrun run`, which is never imported: SettingsError names the lines that would need it.
-
-    Raises UsageError for what cannot be run.
-    """
-    if path.endswith(".ipynb"):
-        name = os.path.basename(path).removesuffix(".ipynb")
-        raise UsageError(
-            f"{path} is a notebook, which sshrun cannot run yet",
-            f"jupyter nbconvert --to script {name}.ipynb, then: sshrun run {name}.py",
-        )
+    """Reads the SCRIPT of `sshrun run`, which is never imported: SettingsError names the lines that would need it."""
     spec = read_spec(path)
     if spec.unread:
         raise SettingsError(list(spec.unread), "a script that is run is not imported to find out: write a literal")

@@ -12,6 +12,7 @@ from sshrun.errors import SettingsError, UsageError
 from sshrun.jobs.plan import RunnerLogs, is_own_choice
 from sshrun.origin import Sourced
 from sshrun.settings.schema import Settings
+from sshrun.spec import notebook
 from sshrun.spec.find import ARCHIVE_SUFFIX, TEST_SUFFIX, Spec, is_shell_script
 from sshrun.spec.local_mltk import PACKAGE as MLTK_PACKAGE
 from sshrun.spec.local_mltk import find_mltk
@@ -40,11 +41,12 @@ MLTK_RELEASES = (Release("0.20.0", ("typer==0.12.5", "click==8.1.7"), "Python 3.
 class Runner(NamedTuple):
     """How a job is started on the host, and what it makes.
 
-    `name` is "mltk", "script", "run" or "program". `argv` is started in the working directory; no shell sees it.
+    `name` is "mltk", "script", "run", "module" or "program". `argv` is started in `directory`, which is beneath the
+    working directory, or "" for that one itself; no shell sees it.
     `command` and `model` name the job, for `status` and for the comparison of `--resume`. `archive` is relative to the
     remote working directory and to the spec's results directory. `requirements` are the runner's own lines for pip;
     `version` is that of its package, "" for the latest. `inputs` (LOCAL|REMOTE) and `outputs` (REMOTE|LOCAL, or a glob)
-    are files that the arguments name.
+    are files that the arguments name. `rewrites` is a file that was sent and that the job replaces: a notebook.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Runner(NamedTuple):
     version: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    directory: str = ""
+    rewrites: str = ""
 
     @property
     def sends_archive(self) -> bool:
@@ -76,18 +80,27 @@ class Runner(NamedTuple):
 
 
 def runner_for_model(
-    spec: Spec, command: str, args: Sequence[str], settings: Settings, *, model: str, clean: bool
+    spec: Spec,
+    command: str,
+    args: Sequence[str],
+    settings: Settings,
+    directory: str = "",
+    path: str | None = None,
+    *,
+    model: str,
+    clean: bool,
 ) -> Runner:
-    """`sshrun COMMAND MODEL ARGS`, MODEL as it was typed: mltk where the spec imports mltk, otherwise the spec itself.
+    """`sshrun COMMAND MODEL ARGS`, MODEL as it was typed: mltk where the spec imports mltk, otherwise the spec itself,
+    at `path` from `directory` as for a script.
 
     `clean` is handed on to mltk's `train`, its only command that knows it. Raises SettingsError where the `command`
     template is wrong, UsageError where an argument is refused.
     """
     if not spec.imports_mltk:
         archive = settings.archive.value if settings.archive else f"{spec.name}.zip"
-        words = _python(spec.path, [command, *args], settings)
+        words = _python(os.path.basename(spec.path) if path is None else path, [command, *args], settings)
         argv = _from_template(settings.command, command, spec.name, args) or words
-        return Runner("script", argv, command, spec.name, archive)
+        return Runner("script", argv, command, spec.name, archive, directory=directory)
     return _mltk_runner(spec, command, args, settings, model=model, clean=clean)
 
 
@@ -158,34 +171,78 @@ def _with_values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield word, following
 
 
-def runner_for_script(spec: Spec, args: Sequence[str], settings: Settings) -> Runner:
-    """`sshrun run SCRIPT ARGS`. Raises SettingsError where the `command` template is wrong."""
-    program = _shell if is_shell_script(spec.path) else _python
-    argv = _from_template(settings.command, "", spec.name, args) or program(spec.path, args, settings)
-    return Runner("run", argv, "run", spec.name, settings.archive.value if settings.archive else None)
+def runner_for_script(
+    spec: Spec, args: Sequence[str], settings: Settings, directory: str = "", path: str | None = None
+) -> Runner:
+    """`sshrun run SCRIPT ARGS`, which starts in `directory` beneath the working directory.
+
+    `path` is the script's, relative to where the command starts; without it, it is in that directory. Raises
+    SettingsError where the `command` template is wrong, UsageError where a notebook gets arguments.
+    """
+    word = os.path.basename(spec.path) if path is None else path
+    archive = settings.archive.value if settings.archive else None
+    argv = _from_template(settings.command, "", spec.name, args)
+    if argv is None and notebook.is_notebook(spec.path):
+        return _notebook_runner(spec, args, settings, word, directory, archive)
+    if argv is None:
+        argv = _shell(word, args) if is_shell_script(spec.path) else _python(word, args, settings)
+    return Runner("run", argv, "run", spec.name, archive, directory=directory)
 
 
-def runner_for_program(argv: Sequence[str]) -> Runner:
-    """`sshrun -- PROGRAM ARGS`."""
-    return Runner("program", tuple(argv), "--", argv[0])
+def _notebook_runner(
+    spec: Spec, args: Sequence[str], settings: Settings, path: str, directory: str, archive: str | None
+) -> Runner:
+    """Executed by remote/notebook.py, which says what it leaves."""
+    if args:
+        name = os.path.basename(spec.path)
+        raise UsageError(
+            f"{name} is a notebook, which takes no arguments",
+            f"LR=0.1 sshrun --env LR run {name} passes a variable on, which a cell reads from os.environ",
+        )
+    return Runner(
+        "run",
+        (_interpreter(settings), "-m", notebook.MODULE, _as_file(path)),
+        "run",
+        spec.name,
+        archive,
+        requirements=_not_asked_for(notebook.PACKAGES, settings),
+        # Together with what it was before. A name without wildcard would be missed where no cell was executed.
+        outputs=(f"{_escaped(os.path.normpath(os.path.join(directory, path)))}*",),
+        directory=directory,
+        rewrites=spec.path,
+    )
+
+
+def runner_for_module(module: str, args: Sequence[str], settings: Settings, directory: str = "") -> Runner:
+    """`sshrun run -m MODULE ARGS`, in `directory` as for a script. Raises SettingsError as for a script."""
+    argv = _from_template(settings.command, "", module, args) or (_interpreter(settings), "-m", module, *args)
+    archive = settings.archive.value if settings.archive else None
+    return Runner("module", argv, "run", f"-m {module}", archive, directory=directory)
+
+
+def runner_for_program(argv: Sequence[str], directory: str = "") -> Runner:
+    """`sshrun -- PROGRAM ARGS`, in `directory` as for a script."""
+    return Runner("program", tuple(argv), "--", argv[0], directory=directory)
+
+
+def _interpreter(settings: Settings) -> str:
+    """`python` is the virtual environment's, or what the host has; the setting counts where none is made with it."""
+    program = settings.python.value if settings.python and not settings.create_venv.value else "python"
+    return f"python{program}" if program[:1].isdecimal() else program  # "3.11", as environment.sh takes it
 
 
 def _python(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    """`python` is the virtual environment's, or what the host has; the setting counts where none is made with it."""
-    program = settings.python.value if settings.python and not settings.create_venv.value else "python"
-    program = f"python{program}" if program[:1].isdecimal() else program  # "3.11", as environment.sh takes it
-    return (program, _file_name(path), *args)
+    return (_interpreter(settings), _as_file(path), *args)
 
 
-def _shell(path: str, args: Sequence[str], settings: Settings) -> tuple[str, ...]:  # noqa: ARG001 (as _python)
+def _shell(path: str, args: Sequence[str]) -> tuple[str, ...]:
     """bash, in whose place job.sh takes sh on a host without it."""
-    return ("bash", _file_name(path), *args)
+    return ("bash", _as_file(path), *args)
 
 
-def _file_name(path: str) -> str:
+def _as_file(path: str) -> str:
     """The script's name as a word that no program takes for an option."""
-    name = os.path.basename(path)
-    return f"./{name}" if name.startswith("-") else name
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _from_template(
@@ -252,11 +309,16 @@ def _mltk_directory(name: str) -> str:
 
 def _mltk_requirements(settings: Settings, version: str) -> tuple[str, ...]:
     """mltk in the version installed on this machine, if any, and what that version is known to need."""
-    asked_for = {_project(requirement.value) for requirement in settings.requirements}
     release = _release(version)
     companions = release.companions if release else ()
     package = f"{MLTK_PACKAGE}=={version}" if version else MLTK_PACKAGE
-    return tuple(line for line in (package, *companions) if _project(line) not in asked_for)
+    return _not_asked_for((package, *companions), settings)
+
+
+def _not_asked_for(lines: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Lines for pip, less those whose package the settings name themselves."""
+    asked_for = {_project(requirement.value) for requirement in settings.requirements}
+    return tuple(line for line in lines if _project(line) not in asked_for)
 
 
 def _release(version: str) -> Release | None:

@@ -10,22 +10,31 @@ from sshrun.command_line import VERBS
 from sshrun.connection.login import Login
 from sshrun.environment.venv import Environment
 from sshrun.errors import SettingsError, UsageError
-from sshrun.job import MANIFEST_VERSION, Job, Manifest, manifest_to_data
+from sshrun.job import MANIFEST_VERSION, Job, Manifest, manifest_to_data, this_client
 from sshrun.jobs.plan import Retrieval, Start
 from sshrun.mixin import module_source
 from sshrun.origin import Origin, Sourced
 from sshrun.settings.files import load_project_file, load_requires_python, load_user_file
 from sshrun.settings.options import options, sandbox_login
 from sshrun.settings.schema import Settings, merge, merge_for_program
-from sshrun.spec.files import Files, files_of
+from sshrun.spec import notebook
+from sshrun.spec.files import Files, files_of, files_of_module, files_of_program
 from sshrun.spec.find import Spec, computed, find_script, find_spec, imported, read_script, read_spec
-from sshrun.spec.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
+from sshrun.spec.project import Project, project_of
+from sshrun.spec.runner import (
+    Runner,
+    runner_for_model,
+    runner_for_module,
+    runner_for_program,
+    runner_for_script,
+    stored_logs,
+)
 from sshrun.spelling import near_miss
 from sshrun.terminal import size, visible
 from sshrun.transfer.items import Item
 from sshrun.transfer.local_tree import local_item, select_local
-from sshrun.transfer.ownership import EVERYTHING, Ownership
-from sshrun.transfer.patterns import Pattern, parse_download, parse_upload
+from sshrun.transfer.ownership import EVERYTHING, Ownership, Since
+from sshrun.transfer.patterns import Pattern, everything, parse_download, parse_upload
 
 if TYPE_CHECKING:
     from sshrun.arguments import Arguments
@@ -51,8 +60,10 @@ class Task(NamedTuple):
     downloads: tuple[Pattern, ...] = ()
     protected: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     stored: Manifest | None = None  # of a job that exists already
     owned: Ownership = EVERYTHING  # see Retrieval
+    project: Project | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -77,25 +88,47 @@ class Task(NamedTuple):
             download_files=(*_texts(self.settings.download_files), *self.runner.outputs),
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
             runner_logs=self.runner.logs.to_data() if self.runner.logs else None,
+            project=os.path.realpath(self.project.root) if self.project else "",
+            selected=self.project.moment if self.project else 0,
+            results_limit=self.settings.results_limit.value if self.project else 0,
         )
 
-    @property
-    def retrieval(self) -> Retrieval:
+    def retrieval(self, record: Record) -> Retrieval:
+        """What is retrieved of the job that is recorded."""
         from pathlib import Path
 
+        manifest = self.manifest
         return Retrieval(
             directory=Path(self.results_directory),
             archive=self.runner.archive or "",
             archive_sent=self.runner.sends_archive,
             logs=self.runner.logs,
             log_copy=_log_copy(self.runner),
-            downloads=self.downloads,
+            downloads=self._results,
             shutdown_cmds=_texts(self.settings.shutdown_cmds),
             protected=self.protected,
-            owned=self.owned,
+            owned=self._owned(record),
+            limit=manifest.results_limit or None,
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
         )
+
+    @property
+    def finds_results(self) -> bool:
+        """Whether its results are all that is new, in project mode where nothing else is asked for."""
+        return bool(self.manifest.project) and not self.downloads
+
+    @property
+    def _results(self) -> tuple[Pattern, ...]:
+        return (everything(),) if self.finds_results else self.downloads
+
+    def _owned(self, record: Record) -> Ownership:
+        """In the project itself, what nobody has touched since it was sent; elsewhere, what came from the job."""
+        if not self.manifest.project:
+            return self.owned
+        sent = record.manifest()
+        is_there = os.path.realpath(self.results_directory) == sent.project
+        return Since(sent.selected, record) if record.started and is_there else record
 
     def start(self, job_id: str, *, discard: bool, clean: bool) -> Start:
         """What the host is given, under the id `job_id`."""
@@ -112,12 +145,14 @@ class Task(NamedTuple):
                 "defaults": list(_defaults()),
                 "ending": [f"{self.settings.stop_grace.value} {self.settings.leftovers.value}"],
                 "manifest": [json.dumps(manifest_to_data(self.manifest))],
+                **({"start": (self.runner.directory,)} if self.runner.directory else {}),
                 **({"variable": (self.runner.logs.variable,)} if self.runner.logs else {}),
             },
             environment=self._environment(),
-            stub=module_source() if self.spec and self.spec.imports_sshrun else b"",
+            modules=self._modules(),
+            mirror=self.project.mirror if self.project else None,
             uploads=self.uploads,
-            downloads=self.downloads,
+            downloads=self._results,
             engine=self.settings.transfer.value if self.settings.transfer else None,
             compress=self.settings.compress.value if self.settings.compress else None,
             requires_python=self._requires_python(),
@@ -125,17 +160,29 @@ class Task(NamedTuple):
             clean=clean and not self.runner.sends_archive,
         )
 
+    def _modules(self) -> dict[str, bytes]:
+        """What is sent for the job to import."""
+        stub = {"sshrun": module_source()} if self.spec and self.spec.imports_sshrun else {}
+        return {**stub, notebook.MODULE: notebook.program()} if self.runner.rewrites else stub
+
     def _environment(self) -> Environment:
         """What the virtual environment is to hold: the runner's own requirements come first."""
         settings = self.settings
+        of_project = self.project.environment if self.project else None
         return Environment(
             wanted=settings.create_venv.value,
             python=settings.python.value if settings.python else "",
-            requirements=(*self.runner.requirements, *_texts(settings.requirements)),
+            requirements=(
+                *self.runner.requirements,
+                *(of_project.requirements if of_project else _texts(settings.requirements)),
+            ),
             wheels=settings.wheels.value,
+            project=of_project,
         )
 
     def _requires_python(self) -> Sourced[str] | None:
+        if self.project and self.project.environment and self.settings.create_venv.value:
+            return self.project.environment.requires_python
         if self.spec is None or self.spec.is_model_file or not self.settings.create_venv.value:
             return None
         return load_requires_python(self.spec.path)
@@ -163,33 +210,102 @@ class Task(NamedTuple):
                 shutil.rmtree(logs, ignore_errors=True)
 
 
+class _Read(NamedTuple):
+    """What one form of a command line means. `args` are the words behind the model, the script or the program."""
+
+    runner: Runner
+    settings: Settings
+    args: Sequence[str] = ()
+    files: Files = Files()
+    spec: Spec | None = None
+    project: Project | None = None
+
+    def in_project(self) -> _Read:
+        """The same with each file in its place, and all that is new for its results unless they are named."""
+        if self.project is None:
+            return self
+        project, files = self.project.with_uploads(self.files)
+        archive = self.settings.archive.value if self.settings.archive else None
+        runner = self.runner._replace(archive=archive)
+        if not self.settings.download_files:
+            runner = runner._replace(outputs=())
+        script_directory = self.spec.directory if self.spec else os.getcwd()
+        project = project.with_environment(script_directory, self.settings)
+        settings = project.settings(self.settings, makes_venv=self.runner.name != "program")
+        return self._replace(project=project, files=files, runner=runner, settings=settings)
+
+
+class _Reader:
+    """Reads what a run depends on, one method for each form of the command line."""
+
+    def __init__(self, arguments: Arguments, sandbox: Sandbox | None) -> None:
+        self.arguments = arguments
+        self.given = options(arguments, sandbox)
+        self.user = load_user_file()
+        # Nothing is uploaded where the job exists already: what was sent for it may be gone from this machine.
+        self.uploads = not arguments.resume
+
+    def read(self) -> _Read:
+        """Raises UsageError, and SettingsError with all that is wrong in files."""
+        if self.arguments.verb == "program":
+            return self._program()
+        if self.arguments.verb != "run":
+            return self._model()
+        return self._script() if self.arguments.module is None else self._module(self.arguments.module)
+
+    def _program(self) -> _Read:
+        words = self.arguments.words
+        layers = [load_project_file(os.getcwd()), self.user]
+        settings = merge_for_program(self.given, layers)
+        if not _is_project(settings):
+            return _Read(runner_for_program(words), settings, words[1:])
+        files = files_of_program(layers, uploads=self.uploads)
+        settings = merge(self.given, layers, files.problems)
+        project = self._project("", words)
+        return _Read(runner_for_program(words, project.start), settings, words[1:], files, project=project)
+
+    def _module(self, module: str) -> _Read:
+        args = self.arguments.words
+        layers = [load_project_file(os.getcwd()), self.user]
+        files = files_of_module(module, layers, uploads=self.uploads)
+        settings = merge(self.given, layers, files.problems)
+        if not _is_project(settings):
+            return _Read(runner_for_module(module, args, settings), settings, args, files)
+        project = self._project("", args)
+        return _Read(runner_for_module(module, args, settings, project.start), settings, args, files, project=project)
+
+    def _script(self) -> _Read:
+        script, *args = self.arguments.words
+        spec = read_script(find_script(script))
+        layers = [*spec.layers, self.user]
+        files = files_of(spec, layers, uploads=self.uploads)
+        settings = merge(self.given, layers, files.problems)
+        if not _is_project(settings, spec):
+            return _Read(runner_for_script(spec, args, settings), settings, args, files, spec)
+        project = self._project(spec.path, args)
+        runner = runner_for_script(spec, args, settings, project.start, project.word_for(spec.path))
+        return _Read(runner, settings, args, files, spec, project)
+
+    def _model(self) -> _Read:
+        command, model, *args = self.arguments.words
+        spec = _with_computed(read_spec(_spec_path(command, model, self.user.model_paths)), self.arguments)
+        layers = [*spec.layers, self.user]
+        # The first phase of a training may make what the second one uploads: mltk's own models do that.
+        files = files_of(spec, layers, uploads=self.uploads, may_lack=spec.imports_mltk)
+        settings = merge(self.given, layers, files.problems)
+        project = self._project(spec.path, args) if _is_project(settings, spec) else None
+        at = (project.start, project.word_for(spec.path)) if project else ()
+        runner = runner_for_model(spec, command, args, settings, *at, model=model, clean=self.arguments.clean)
+        return _Read(runner, settings, args, files, spec, project)
+
+    def _project(self, script: str, words: Sequence[str]) -> Project:
+        return project_of(script, words, uploads=self.uploads)
+
+
 def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
     """Reads everything that a run depends on. Raises UsageError, and SettingsError with all that is wrong in files."""
-    user = load_user_file()
-    given = options(arguments, sandbox)
-    spec: Spec | None = None
-    files = Files()
-    # Nothing is uploaded where the job exists already: what was sent for it may be gone from this machine.
-    uploads = not arguments.resume
-    if arguments.verb == "program":
-        args = list(arguments.words[1:])
-        settings = merge_for_program(given, [load_project_file(os.getcwd()), user])
-        runner = runner_for_program(arguments.words)
-    elif arguments.verb == "run":
-        script, *args = arguments.words
-        spec = read_script(find_script(script))
-        layers = [*spec.layers, user]
-        files = files_of(spec, layers, uploads=uploads)
-        settings = merge(given, layers, files.problems)
-        runner = runner_for_script(spec, args, settings)
-    else:
-        command, model, *args = arguments.words
-        spec = _with_computed(read_spec(_spec_path(command, model, user.model_paths)), arguments)
-        # The first phase of a training may make what the second one uploads: mltk's own models do that.
-        layers = [*spec.layers, user]
-        files = files_of(spec, layers, uploads=uploads, may_lack=spec.imports_mltk)
-        settings = merge(given, layers, files.problems)
-        runner = runner_for_model(spec, command, args, settings, model=model, clean=arguments.clean)
+    read = _Reader(arguments, sandbox).read().in_project()
+    runner, settings, files, spec, project = read.runner, read.settings, read.files, read.spec, read.project
     implied = [item for item in _with_arguments(spec, runner) if item.name not in {item.name for item in files.uploads}]
     outputs = [parse_download(text) for text in runner.outputs]
     unrun: tuple[str, ...] = ()
@@ -197,28 +313,35 @@ def prepare(arguments: Arguments, sandbox: Sandbox | None = None) -> Task:
         # Nor are they stored with the job: whoever resumes it would run them.
         unrun = _texts(settings.shutdown_cmds)
         settings = settings.with_values(shutdown_cmds=()).with_login(sandbox_login(sandbox))
-    uninstalled = _uninstalled(settings)
+    of_directory = project or spec
     of_spec = (*spec.unread, *spec.warnings) if spec else ()
     return Task(
         runner=runner,
         settings=settings,
-        results_directory=spec.results_directory if spec else os.getcwd(),
-        args=tuple(args),
+        results_directory=of_directory.results_directory if of_directory else os.getcwd(),
+        args=tuple(read.args),
         unrun=unrun,
         spec=spec,
-        uploads=(*files.uploads, *implied) if uploads else files.uploads,
+        uploads=files.uploads if arguments.resume else (*files.uploads, *implied),
         excluded=files.excluded,
         downloads=(*files.downloads, *outputs),
-        protected=(spec.path,) if spec and not spec.is_model_file else (),
+        protected=(spec.path,) if spec and not spec.is_model_file and not runner.rewrites else (),
         warnings=(
             *arguments.doubtful,
             *of_spec,
             *settings.warnings,
-            *uninstalled,
+            *_uninstalled(settings),
             *files.warnings,
             *_unclean(arguments, runner),
         ),
+        notices=tuple(project.notices) if project else (),
+        project=project,
     )
+
+
+def _is_project(settings: Settings, spec: Spec | None = None) -> bool:
+    """Whether the whole project goes along; mltk's runner knows itself what a model needs."""
+    return settings.project is not None and settings.project.value and not (spec and spec.imports_mltk)
 
 
 def _spec_path(command: str, model: str, model_paths: Sequence[Sourced[str]]) -> str:
@@ -261,6 +384,8 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
         create_venv=Sourced(False, origin),
         shutdown_cmds=tuple(Sourced(command, origin) for command in manifest.shutdown_cmds),
     )
+    is_of_here = _started_in_this_directory(manifest, record)
+    rewrites = manifest.spec if notebook.is_notebook(manifest.spec) else ""
     runner = Runner(
         name=manifest.runner,
         argv=manifest.argv,
@@ -268,43 +393,35 @@ def task_of(job: Job, record: Record, login: Login) -> Task:
         model=manifest.model,
         archive=manifest.archive or None,
         logs=stored_logs(manifest.runner_logs, os.getcwd()) if manifest.runner_logs else None,
+        rewrites=rewrites if is_of_here else "",
     )
+    kept = manifest.spec if not rewrites else ""
     return Task(
         runner=runner,
         settings=settings,
-        results_directory=os.getcwd(),
+        results_directory=_stored_project(manifest, record) or os.getcwd(),
         downloads=tuple(parse_download(text) for text in manifest.download_files),
-        owned=EVERYTHING if _started_in_this_directory(manifest, record) else record,
-        protected=(manifest.spec, os.path.join(os.getcwd(), os.path.basename(manifest.spec))) if manifest.spec else (),
+        owned=EVERYTHING if is_of_here else record,
+        protected=(kept, os.path.join(os.getcwd(), os.path.basename(kept))) if kept else (),
         stored=manifest,
         warnings=warnings,
     )
 
 
+def _stored_project(manifest: Manifest, record: Record) -> str:
+    """The local directory of the project that a job is of, if it was started from this machine, and we are in it."""
+    root, current = manifest.project, os.path.realpath(os.getcwd())
+    if not (root and record.started and os.access(root, os.W_OK)):
+        return ""
+    return root if current == root or current.startswith(root.rstrip("/") + "/") else ""
+
+
 def _started_in_this_directory(manifest: Manifest, record: Record) -> bool:
     """Whether the current directory is where the job was started from."""
     path = manifest.path or manifest.spec
-    directory = path if manifest.runner == "program" else os.path.dirname(path)
+    directory = path if manifest.runner in ("module", "program") else os.path.dirname(path)
     started_locally = record.started or manifest.client == this_client().name
     return started_locally and os.path.realpath(directory) == os.path.realpath(os.getcwd())
-
-
-class Client(NamedTuple):
-    """Who starts jobs: a user of this machine."""
-
-    user: str
-    name: str
-
-
-def this_client() -> Client:
-    import pwd
-    import socket
-
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # an account that only a container's runtime knows
-        user = str(os.getuid())
-    return Client(user, socket.gethostname())
 
 
 def _confined(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:

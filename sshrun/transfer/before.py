@@ -26,7 +26,8 @@ def request_before(session: Session, patterns: Iterable[Pattern]) -> None:
     """Asks the host to record what exists where patterns reach; it replies nothing."""
     for pattern in patterns:
         reached = reach(pattern)
-        session.request("before", reached.key, os.urandom(16).hex(), *reached.values, reached.last)
+        directory, *tree = reached.values
+        session.request("before", reached.key, os.urandom(16).hex(), directory, reached.last, *tree)
 
 
 class Before:

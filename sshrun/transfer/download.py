@@ -17,7 +17,7 @@ from sshrun.transfer.engine import Arrived, Changed, Engine, SessionRefused, Sha
 from sshrun.transfer.items import Item, grouped, links_apart
 from sshrun.transfer.ownership import EVERYTHING, Ownership, kept_text, same_content
 from sshrun.transfer.patterns import Pattern
-from sshrun.transfer.placement import placed
+from sshrun.transfer.placement import Placement, placed
 from sshrun.transfer.progress import Progress
 from sshrun.transfer.remote_tree import RemoteTree
 from sshrun.transfer.selection import Selection, select
@@ -29,7 +29,7 @@ class Downloaded(NamedTuple):
     """What a download did. `names` are all local files that it concerns; `missing` what was named and does not exist.
 
     `old` is what already existed before the job and was not downloaded, by pattern; for what is named in
-    `missing_but_old` there is nothing else.
+    `missing_but_old` there is nothing else. `left` is what the limit left on the host, the largest first.
     """
 
     names: tuple[str, ...] = ()
@@ -40,6 +40,7 @@ class Downloaded(NamedTuple):
     engine: str = ""
     missing_but_old: tuple[str, ...] = ()
     old: tuple[tuple[Pattern, tuple[str, ...]], ...] = ()
+    left: tuple[Item, ...] = ()
 
 
 def download(
@@ -54,12 +55,14 @@ def download(
     protected: Sequence[str | os.PathLike[str]] = (),
     owned: Ownership = EVERYTHING,
     before: Before | None = None,
+    limit: int | None = None,
 ) -> Generator[TransferProgress | WarningNotice | Phase, None, Downloaded]:
     """Downloads what patterns name on the host, where `session` is in the directory that they are relative to.
 
     Files of `protected`, and whatever no pattern names, are not touched. A local file that differs and is not `owned`
-    is kept, and what would have replaced it goes beside it. What `before` holds is left on the host. Raises
-    TransferFailed, and ConnectionFailed where doing it again goes on with what is left.
+    is kept, and what would have replaced it goes beside it. What `before` holds is left on the host, and so are the
+    largest files of what is more than `limit` bytes. Raises TransferFailed, and ConnectionFailed where doing it again
+    goes on with what is left.
     """
     engines = Engines(session, connection, capabilities, engine, compress=bool(compress))
     yield Phase("download", f"looking for what to download from {session.host}")
@@ -67,11 +70,11 @@ def download(
     for text in selection.warnings:
         yield WarningNotice(f"{session.host}: {text}")
     old = dict(selection.old)
-    absent = [pattern for pattern in selection.unmatched if pattern not in old]
+    absent = [pattern for pattern in selection.unmatched if pattern not in old and not pattern.is_optional]
     for pattern in absent:
         yield WarningNotice(f"{session.host}: {visible(pattern.text)} matches nothing on the host")
     directory = os.path.realpath(directory)
-    placement = placed(selection.items, directory, session.host, owned, protected)
+    placement, left = _within(limit, placed(selection.items, directory, session.host, owned, protected))
     for text in placement.warnings:
         yield WarningNotice(text)
     progress = Progress("download", placement.wanted)
@@ -90,19 +93,39 @@ def download(
             os.unlink(other)
             names[names.index(other)] = name
         else:
-            yield WarningNotice(kept_text(visible(os.path.relpath(name, directory)), visible(other)))
+            yield WarningNotice(kept_text(visible(os.path.relpath(name, directory)), visible(other), owned))
     owned.note_downloads(names)
     yield progress.end(engines.used)
     return Downloaded(
         tuple(names),
-        tuple(pattern.source for pattern in absent if not pattern.wildcard),
+        tuple(pattern.source for pattern in absent if pattern.names_one),
         progress.files,
         progress.total,
         placement.files - count_files(placement.wanted),
         engines.used,
-        tuple(pattern.source for pattern in selection.unmatched if pattern in old and not pattern.wildcard),
+        tuple(pattern.source for pattern in selection.unmatched if pattern in old and pattern.names_one),
         selection.old,
+        left,
     )
+
+
+def _within(limit: int | None, placement: Placement) -> tuple[Placement, tuple[Item, ...]]:
+    """A placement whose files are no larger than the limit, all together, and those that it leaves for that."""
+    left: list[Item] = []
+    excess = 0 if limit is None else sum(item.needs for item in placement.wanted) - limit
+    for item in sorted(placement.wanted, key=lambda item: -item.needs) if excess > 0 else ():
+        if excess > 0 and item.needs:
+            left.append(item)
+            excess -= item.needs
+    if not left:
+        return placement, ()
+    places = {os.path.join(item.root, item.name) for item in left}
+    return placement._replace(
+        names=tuple(name for name in placement.names if name not in places),
+        wanted=tuple(item for item in placement.wanted if os.path.join(item.root, item.name) not in places),
+        files=placement.files - len(left),
+        kept={name: other for name, other in placement.kept.items() if other not in places},
+    ), tuple(left)
 
 
 def _selected(session: Session, patterns: Sequence[Pattern], before: Before | None) -> Selection:

@@ -22,7 +22,8 @@ _LONGEST_RECORD = 64 << 10  # bytes; no path is longer than 4096 (PATH_MAX of Li
 class Reach(NamedTuple):
     """The files that a pattern can mean: beneath `top` in `directory`, `depth` steps down.
 
-    `last` is what their names match, as find(1) understands it, "" where find has no such pattern.
+    `last` is what their names match, as find(1) understands it, "" where find has no such pattern. Nothing beneath
+    `top` of a name in `pruned`, patterns for find, is reached.
     """
 
     directory: str
@@ -30,11 +31,13 @@ class Reach(NamedTuple):
     depth: int
     hidden: bool
     last: str = ""
+    pruned: tuple[str, ...] = ()
 
     @property
-    def values(self) -> tuple[str, str, str, str]:
+    def values(self) -> tuple[str, ...]:
         """As the host's "list" takes them."""
-        return self.directory, f"./{self.top}" if self.top else ".", str(self.depth), str(int(self.hidden))
+        top = f"./{self.top}" if self.top else "."
+        return self.directory, top, str(self.depth), str(int(self.hidden)), *self.pruned
 
     @property
     def key(self) -> str:
@@ -46,7 +49,7 @@ class Reach(NamedTuple):
 
 def reach(pattern: Pattern) -> Reach:
     if not pattern.wildcard:
-        return Reach(pattern.base, pattern.path, ALL_THE_WAY, hidden=True)
+        return Reach(pattern.base, pattern.path, ALL_THE_WAY, hidden=True, pruned=pattern.pruned)
     top, parts = split_glob(pattern.path)
     depth = ALL_THE_WAY if "**" in parts else len(parts)
     hidden = any(step.startswith(".") for step in (os.path.basename(top), *parts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 # What a transfer that was cut off leaves behind begins with this, on both sides, and is never taken for anybody's file.
@@ -75,6 +75,21 @@ class Entry(NamedTuple):
     @property
     def is_file(self) -> bool:
         return stat.S_ISREG(self.mode)
+
+
+class Mirror(NamedTuple):
+    """The files of a directory that are mirrored, under the `id` that a host knows the directory by."""
+
+    id: str
+    items: Sequence[Item]
+
+    @property
+    def digest(self) -> str:
+        """What changes with any of the files, as far as their status shows it."""
+        import hashlib
+
+        lines = [f"{item.mode:o} {item.size} {item.mtime_ns} {item.name}" for item in self.items]
+        return hashlib.sha256(os.fsencode("\0".join(sorted(lines)))).hexdigest()
 
 
 def links_apart(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:

@@ -9,7 +9,10 @@ from typing import Protocol
 
 
 class Ownership(Protocol):
-    """What of the files on this machine is ours to replace."""
+    """What of the files on this machine is ours to replace; `reason` is said of one that is not."""
+
+    @property
+    def reason(self) -> str: ...
 
     def owns(self, path: str) -> bool:
         """Whether the file at a local path may be replaced."""
@@ -19,6 +22,8 @@ class Ownership(Protocol):
 
 
 class _Everything:
+    reason = ""
+
     def owns(self, path: str) -> bool:  # noqa: ARG002
         return True
 
@@ -26,6 +31,29 @@ class _Everything:
 
 
 EVERYTHING: Ownership = _Everything()
+
+
+class Since:
+    """What nobody has changed since a moment, in nanoseconds of this machine's clock, and what came from the job.
+
+    By the time of the last change (ctime), which no program can set.
+    """
+
+    reason = "was changed here since the job began"
+
+    def __init__(self, moment: int, record: Ownership) -> None:
+        self._moment = moment
+        self._record = record
+
+    def owns(self, path: str) -> bool:
+        try:
+            unchanged = os.lstat(path).st_ctime_ns < self._moment
+        except OSError:
+            return True
+        return unchanged or self._record.owns(path)
+
+    def note_downloads(self, paths: Iterable[str]) -> None:
+        self._record.note_downloads(paths)
 
 
 def path_beside(path: str, host: str, is_free: Callable[[str], bool]) -> str:
@@ -42,6 +70,6 @@ def same_content(path: str, other: str) -> bool:
     return os.path.isfile(path) and not os.path.islink(path) and filecmp.cmp(path, other, shallow=False)
 
 
-def kept_text(name: str, other: str) -> str:
+def kept_text(name: str, other: str, owned: Ownership) -> str:
     """A line about a file that was kept."""
-    return f"{name} is not from this job and stays as it is: the job's is {os.path.basename(other)}"
+    return f"{name} {owned.reason} and stays as it is: the job's is {os.path.basename(other)}"

@@ -10,14 +10,33 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from sshrun import dirs
+
 _NAMELESS = ("", ".", "..", "~")
+
+# Virtual environments and caches, what sshrun itself keeps in a working directory, and the inside of a repository, in
+# which no file means anything alone. A virtual environment of another name is told by its pyvenv.cfg: see remote_tree.
+_NO_RESULTS = (
+    ".venv",
+    dirs.NAME,
+    ".git",
+    "__pycache__",
+    ".cache",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "node_modules",
+    "*.egg-info",
+)
 
 
 class Pattern(NamedTuple):
     """What to send. `target` is None for a glob, whose paths are the same on both sides.
 
     One that `excludes` takes out what an earlier one selected. `sender` and `receiver` are the directories that its
-    relative paths begin in, "" for the one that the transfer is given.
+    relative paths begin in, "" for the one that the transfer is given. Nothing of a name in `pruned`, patterns for
+    find(1), is among what it means, and nothing beneath such a directory.
     """
 
     text: str
@@ -26,6 +45,12 @@ class Pattern(NamedTuple):
     excludes: bool = False
     sender: str = ""
     receiver: str = ""
+    pruned: tuple[str, ...] = ()
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether it may well match nothing: nobody has named anything in particular."""
+        return bool(self.pruned)
 
     @property
     def literal(self) -> bool:
@@ -35,6 +60,11 @@ class Pattern(NamedTuple):
     @property
     def wildcard(self) -> bool:
         return not self.literal and has_wildcard(self.source)
+
+    @property
+    def names_one(self) -> bool:
+        """Whether it names a file or directory that is expected to be there."""
+        return not (self.wildcard or self.is_optional)
 
     @property
     def base(self) -> str:
@@ -88,6 +118,11 @@ def parse_upload(text: str, local: str = "") -> Pattern:
 def parse_download(text: str, local: str = "") -> Pattern:
     """Reads an item of `download_files`, in the same way."""
     return _parse(text, "REMOTE|LOCAL")._replace(receiver=local)
+
+
+def everything() -> Pattern:
+    """All that is beneath the working directory, but what no job makes for anybody to keep."""
+    return Pattern(".", ".", pruned=_NO_RESULTS)
 
 
 def whole(source: str, target: str | os.PathLike[str]) -> Pattern:

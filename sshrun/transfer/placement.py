@@ -51,7 +51,8 @@ def placed(
             item = item._replace(name=os.path.relpath(name, item.root))
             local = _status(name)
             is_current = local is not None and _looks_like(item, name, local)
-        names.append(name)
+        if not (is_current and item.is_directory):
+            names.append(name)
         files += not item.is_directory
         if local is not None and not is_current and (local.st_dev, local.st_ino) in spared:
             warnings.append(f"{visible(item.name)} is not replaced: it is what the job was started from")

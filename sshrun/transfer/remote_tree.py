@@ -16,6 +16,7 @@ from sshrun.transfer.patterns import Pattern
 
 DEPTH_LIMIT = 300
 
+_ENVIRONMENT = "/pyvenv.cfg"
 _NAMELESS = frozenset(("", ".", ".."))
 
 
@@ -38,6 +39,7 @@ class RemoteTree:
         self._own: dict[str, Entry] = {}  # links as themselves
         self._entries: dict[str, Entry] = {}
         self._directories: dict[str, dict[str, Entry]] = {}
+        self._pruned = pattern.pruned
         reached = reach(pattern)
         self._key = reached.key
         self._ask(reached)
@@ -53,7 +55,7 @@ class RemoteTree:
         depth = ALL_THE_WAY if deep else 1
         if path in self._links and self._links[path] not in (depth, ALL_THE_WAY):
             self._links[path] = depth
-            self._ask(Reach(self.directory, path, depth, hidden=True))
+            self._ask(Reach(self.directory, path, depth, hidden=True, pruned=self._pruned))
             self.read()
         found = sorted(self._directories.get(path, {}).items())
         return [(name, entry) for name, entry in found if not name.startswith(PARTIAL_PREFIX)]
@@ -85,9 +87,18 @@ class RemoteTree:
                     "download fewer at once",
                 )
             self._add(path, entry, follows=follows)
+        if self._pruned:
+            self._drop_environments()
         denied = decode(self.session.reply().values)
         if denied:
             self.warnings.append(f"{self.session.host}: {visible(os.fsdecode(denied))}")
+
+    def _drop_environments(self) -> None:
+        """Virtual environments, by the file that makes a directory one: PEP 405."""
+        found = tuple(f"{path.removesuffix(_ENVIRONMENT)}" for path in self._entries if path.endswith(_ENVIRONMENT))
+        for path in [path for path in self._entries if path.startswith(found)] if found else ():
+            directory, _, name = path.rpartition("/")
+            del self._entries[path], self._directories[directory][name]
 
     def _add(self, path: str, entry: Entry, *, follows: bool) -> None:
         """A link is listed twice: as itself, which means nothing yet, and as what it leads to, if anything."""

@@ -88,7 +88,12 @@ class _Found:
         self.warnings: list[str] = []
         self.old: list[str] = []
         self.matched = False
-        for path, entry in find(tree, pattern):
+        found = list(find(tree, pattern))
+        if pattern.is_optional:
+            # A directory comes with what is in it; by itself only where it is empty.
+            above = {os.path.dirname(path) for path, _ in found}
+            found = [(path, entry) for path, entry in found if not (entry.is_directory and path in above)]
+        for path, entry in found:
             if not entry.mode:
                 self.warnings.append(f"{visible(path)} is a link to nothing: left out")
             elif not (entry.is_file or entry.is_directory):

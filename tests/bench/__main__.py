@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from measure import Row  # noqa: E402 (found beside this file)
 
-MODULES = ("startup", "whole_run", "following", "files", "environment", "rivals")
+MODULES = ("startup", "whole_run", "following", "files", "project", "environment", "rivals")
 
 
 def main() -> int:

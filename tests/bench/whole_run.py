@@ -71,7 +71,7 @@ class Run:
         self.spec.write_text(SPEC + "class Model: pass\ntiny = Model()\ntiny.ssh_create_venv = False\n")
         settings = Path(os.environ["HOME"], ".sshrun")
         settings.mkdir(mode=0o700, exist_ok=True)
-        (settings / "user_settings.yaml").write_text(f"ssh:\n  config_path: {self.config}\n")
+        (settings / "user_settings.yaml").write_text(f"ssh:\n  config_path: {self.config}\n  project: false\n")
 
     def through(self, port: int) -> None:
         """Everything goes through a relay from now on."""

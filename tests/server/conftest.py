@@ -61,6 +61,13 @@ def plain_sshrun(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
+def no_project(sshrun: Sshrun, home: Path) -> None:
+    """What is not about project mode and looks at the login directory of the host."""
+    with (home / ".sshrun" / "user_settings.yaml").open("a") as file:
+        file.write("  project: false\n")
+
+
+@pytest.fixture
 def sshrun(sandbox: Sandbox, home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshrun]:
     """sshrun with `--host sandbox`, in the folder `tmp_path`; the user's file names the sandbox's ssh config."""
     settings = home / ".sshrun" / "user_settings.yaml"

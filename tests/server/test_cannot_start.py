@@ -10,6 +10,8 @@ from sshrun.sandbox import Sandbox
 from support.installed import Finished, Sshrun
 from support.specs import write_spec
 
+pytestmark = pytest.mark.usefixtures("no_project")
+
 CONDA_BLOCK = """case $- in *i*) ;; *) return ;; esac
 # >>> conda initialize >>>
 __conda_setup="$('{conda}' 'shell.bash' 'hook' 2> /dev/null)"
@@ -116,9 +118,3 @@ def test_the_block_of_a_shell_script_holds_its_settings(sshrun: Sshrun, tmp_path
     block = '# /// script\n# [tool.sshrun]\n# create_venv = false\n# environment = ["A=1"]\n# ///\n'
     (tmp_path / "long.sh").write_text(f"#!/bin/bash\n{block}echo $A\n")
     assert sshrun("run", "long.sh").stdout == b"1\n"
-
-
-def test_a_notebook_is_told_what_to_become(sshrun: Sshrun, tmp_path: Path) -> None:
-    (tmp_path / "fit.ipynb").write_text("{}")
-    finished = sshrun("run", "fit.ipynb")
-    assert finished.status == 2 and "nbconvert" in finished.stderr

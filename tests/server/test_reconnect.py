@@ -22,6 +22,8 @@ from support.relay import Direction, Relay
 from support.specs import HostSide, commands, write_spec
 from support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_project")
+
 UNTIL = "until [ -e %s ]; do sleep 0.05; done"
 
 

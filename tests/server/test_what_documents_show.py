@@ -16,6 +16,7 @@ import pytest
 from sshrun.sandbox import Sandbox
 from support.documents import DOCUMENTS, PROJECT, Block, blocks, commands, each, only
 from support.installed import SSHRUN, Finished, Sshrun
+from support.notebooks import write_notebook
 
 # What is another one each time.
 CHANGING = (
@@ -73,6 +74,9 @@ def test_commands_are_understood(home: Path, tmp_path: Path, plain_sshrun: Sshru
     )
     for name in ("my_model", "digits", "waves", "spirals", "fit", "train", "keyword_spotting_on_off_v2"):
         (tmp_path / f"{name}.py").touch()
+    (tmp_path / "data" / "shakespeare_char").mkdir(parents=True)
+    (tmp_path / "data" / "shakespeare_char" / "prepare.py").touch()
+    write_notebook(tmp_path / "fit.ipynb")
     refused = []
     typed = commands()
     assert len(typed) > 30

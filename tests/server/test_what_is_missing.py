@@ -71,5 +71,5 @@ def test_a_python_that_the_script_does_not_allow_is_an_error_before_anything_is_
         assert finished.status == status, finished.stderr
         if status:
             assert "requires-python: >=3.8,<3.9 is required, and sandbox would use Python 3." in finished.stderr
-            assert "python: python3.12" in finished.stderr
+            assert "set python: 3.8, which" in finished.stderr or "sandbox has no other that fits" in finished.stderr
             assert not (sandbox.home / "data").exists() and not (sandbox.home / ".venv").exists()

@@ -86,6 +86,125 @@ def test_working_directory_is_relative_to_the_login_directory(host: ShellHost, f
     assert host.sh("pwd", folder=folder).log.decode() == f"{host.home.parent / found}\n"
 
 
+@pytest.mark.parametrize("name", ["src", "a b/c", "-p", "back\\slash\nline\n", "$HOME"])
+def test_startup_commands_command_and_shutdown_commands_start_in_the_directory_that_is_kept(
+    host: ShellHost, name: str
+) -> None:
+    """And the virtual environment is that of the working directory."""
+    start = host.home / "work" / name
+    start.mkdir(parents=True)
+    program = host.home / "work" / ".venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!{host.tools}/sh\necho "$VIRTUAL_ENV $*"\n')
+    program.chmod(0o755)
+    files = {"start": [name], "venv": ["python3"], "requirements": []}
+    session, job = host.begin(["sh", "-c", "pwd; python x"], startup=["pwd >there"], files=files)
+    ended = host.follow(session, job)
+    assert (ended.code, ended.log.decode()) == ("0", f"{start}\n{host.home}/work/.venv x\n")
+    assert (start / "there").read_text() == f"{start}\n"
+    host.release(session, job, "pwd >last")
+    eventually(lambda: (start / "last").exists() and (start / "last").read_text() == f"{start}\n")
+
+
+def test_a_directory_to_start_in_that_is_not_there_is_one_line(host: ShellHost) -> None:
+    (host.home / "work").mkdir()
+    (host.home / "work" / "file").touch()
+    for name in ("nosuch/one", "file"):
+        ended = host.sh("echo ran", startup=["echo one"], files={"start": [name]})
+        assert (ended.state, ended.code, ended.log) == ("finished", "1", b"")
+        assert ended.notes == (
+            f"the command cannot start in {name}: there is no such directory in {host.home}/work on "
+            f"{os.uname().nodename} (upload_files: [{name}] sends it)\n"
+        )
+
+
+def test_shutdown_commands_run_though_the_job_removed_the_directory_that_it_began_in(host: ShellHost) -> None:
+    (host.home / "work" / "src").mkdir(parents=True)
+    session, job = host.begin(["sh", "-c", "cd ..; rmdir src"], files={"start": ["src"]})
+    assert host.follow(session, job).code == "0"
+    host.release(session, job, "pwd >last")
+    eventually(lambda: (host.home / "work" / "last").exists())
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "text"),
+    [
+        ("nosuch", "127", "nosuch: command not found on "),
+        ("./nosuch", "127", "./nosuch: there is no such file in {start} (upload_files: [nosuch] sends it)"),
+        ("./train", "126", "./train may not be executed (chmod +x train before it is sent"),
+        ("./fit", "127", "./fit asks for /no/such/python, which is not on "),
+        ("../up", "0", "up"),
+    ],
+)
+def test_what_cannot_start_in_the_directory_that_is_kept_is_told_by_name(
+    host: ShellHost, program: str, code: str, text: str
+) -> None:
+    start = host.home / "work" / "src"
+    start.mkdir(parents=True)
+    (start / "train").write_text("#!/bin/sh\n")
+    (start / "fit").write_text("#!/no/such/python\n")
+    (start.parent / "up").write_text(f"#!{host.tools}/sh\necho up\n")
+    for path in (start / "fit", start.parent / "up"):
+        path.chmod(0o755)
+    ended = host.run([program], files={"start": ["src"]})
+    assert ended.code == code
+    assert text.format(start=start) in ended.log.decode()
+    assert ended.log.count(b"\n") == 1 and b"sshrun.sh" not in ended.log and b": line " not in ended.log
+
+
+TRUE = Path("/bin/true").read_bytes()
+LOADER = next(word for word in TRUE[:4096].split(b"\0") if word.startswith(b"/") and b"/ld" in word)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "text"),
+    [
+        (
+            TRUE.replace(LOADER, b"/lib99/ld.so".ljust(len(LOADER), b"\0"), 1),
+            "127",
+            "asks for /lib99/ld.so, which is not",
+        ),
+        (TRUE[:18] + b"\x15\x00" + TRUE[20:], "126", "is a program for another kind of machine than "),  # ppc64
+        (b"\xcf\xfa\xed\xfe" + bytes(60), "126", "is a program for macOS, which "),
+        (b"", "126", "is empty, there is nothing to run"),
+        (TRUE, "0", ""),
+        (b"exit 3\n", "3", ""),
+    ],
+    ids=["loader", "machine", "macOS", "empty", "fits", "text"],
+)
+def test_program_that_was_built_elsewhere_is_told_by_name(
+    host: ShellHost, content: bytes, code: str, text: str
+) -> None:
+    program = host.home / "work" / "train"
+    program.parent.mkdir()
+    program.write_bytes(content)
+    program.chmod(0o755)
+    ended = host.run(["./train"])
+    assert (ended.code, ended.log.count(b"\n")) == (code, 1 if text else 0), ended
+    assert ended.log.decode().startswith(f"sshrun: ./train {text}" if text else "")
+
+
+def test_program_that_is_not_found_on_a_spoilt_path_is_one_line(host: ShellHost) -> None:
+    for program in ("nosuch", "./nosuch"):
+        ended = host.run([program], startup=["PATH=/nowhere"])
+        assert ended.code == "127"
+        assert ended.log.startswith(f"sshrun: {program}: ".encode()) and ended.log.count(b"\n") == 1, ended
+
+
+def test_modules_of_ours_are_found_whatever_becomes_of_pythonpath(host: ShellHost) -> None:
+    ended = []
+    for startup in ([], ["export PYTHONPATH=/other"], ["export PYTHONPATH=/other:$PYTHONPATH"], ["unset PYTHONPATH"]):
+        session = host.session()
+        job = host.new_id()
+        host.claim(session, job)
+        session.request("module", "sshrun_notebook", "print('a\\n\\\\b')\n")
+        host.begin(["sh", "-c", 'echo "$PYTHONPATH"'], session=session, job=job, startup=startup)
+        ended.append(host.follow(session, job).log.decode().strip().replace(str(host.job(job)), "JOB"))
+        assert (host.job(job) / "lib" / "sshrun_notebook.py").read_text().strip() == "print('a\\n\\\\b')"
+        host.release(session, job)
+    assert ended == ["JOB/lib", "/other:JOB/lib", "/other:JOB/lib", "JOB/lib"]
+
+
 def test_standard_input_is_empty(host: ShellHost) -> None:
     assert host.run(["readlink", "/proc/self/fd/0"]).log == b"/dev/null\n"
     assert host.sh("cat", startup=["cat"]).log == b""

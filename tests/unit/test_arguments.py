@@ -38,6 +38,14 @@ from sshrun.errors import UsageError
         ("train --help", Arguments("train", help=True)),
         ("logs --help", Arguments("logs", help=True)),
         ("run fit.py --help", Arguments("run", ("fit.py", "--help"))),
+        ("run fit.py -m x", Arguments("run", ("fit.py", "-m", "x"))),
+        ("run -m pkg.train", Arguments("run", module="pkg.train")),
+        (
+            "run --force -m a --host x -m b -- -v",
+            Arguments("run", ("--host", "x", "-m", "b", "--", "-v"), module="a", force=True),
+        ),
+        ("train m -m x", Arguments("model", ("train", "m", "-m", "x"))),
+        ("-- python -m x", Arguments("program", ("python", "-m", "x"))),
         ("train m -p=3", Arguments("model", ("train", "m", "-p=3"))),
         ("train m --wait --wait", Arguments("model", ("train", "m"))),
     ],
@@ -56,6 +64,14 @@ def test_words_are_sorted(line: str, expected: Arguments) -> None:
         ("run --forse fit.py", "did you mean --force?"),
         ("run", "which script?"),
         ("run --", "which script?"),
+        ("run -m", "which module?"),
+        ("run -m --help", "which module?"),
+        ("run -m=", "which module?"),
+        ("run -m pkg/train.py", "-m takes the name of a module, and pkg/train.py is a path"),
+        ("-m x run", "unknown option -m"),
+        ("run -mpkg.train", "-m and its value are two words"),
+        ("run -x", "unknown option -x"),
+        ("status -mpkg", "unknown option -mpkg"),
         ("train", "which model?"),
         ("stats", "did you mean status?"),
         ("--", "which program?"),
@@ -85,6 +101,23 @@ def test_wrong_words_are_named(line: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(line.split())
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["pkg/train.py", "--lr", "a b"], "sshrun run pkg/train.py --lr 'a b'"),
+        (["train.py"], "sshrun run train.py"),
+        (["x.ipynb"], "sshrun run x.ipynb"),
+        (["./pkg/train", "1"], "sshrun run -m pkg.train 1"),
+        (["../"], "sshrun run -m MODULE"),
+        (["."], "sshrun run -m MODULE"),
+    ],
+)
+def test_a_path_in_the_place_of_a_module_is_told_what_to_type(words: list[str], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(["run", "-m", *words])
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,17 @@ def test_models_are_the_scripts_of_the_directory(directory: Path) -> None:
     assert offered("train", "") == ["my_model", "other", "net.mltk.zip", "net.tflite"]
     assert left_to_the_shell("train", "models/") == "files py tflite h5 mltk.zip"
     assert left_to_the_shell("train", "my_model", "") == "files"
-    assert left_to_the_shell("run", "") == "files py sh"
+    assert left_to_the_shell("run", "") == "files py sh ipynb"
+
+
+def test_modules_are_those_of_the_directory(directory: Path) -> None:
+    for name in ("pkg/deep/net.py", "pkg/__main__.py", "pkg/__init__.py", "flat.py", "no-name/x.py", "env/lib/x.py"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).touch()
+    (directory / "env" / "pyvenv.cfg").touch()
+    assert offered("run", "-m", "") == ["flat", "pkg", "pkg.deep.net"]
+    assert "-m" in offered("run", "-") and "-m" not in offered("-")
+    assert left_to_the_shell("run", "-m", "pkg", "") == "files"
 
 
 def test_job_ids_come_from_the_records_with_what_they_are() -> None:

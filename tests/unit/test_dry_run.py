@@ -42,6 +42,7 @@ hostname        gpu1                                          user_settings.yaml
 port            2200                                          option --port
 user            joe                                           user_settings.yaml:2 ssh.connection.username
 remote_dir      work                                          user_settings.yaml:3 ssh.remote_dir
+project         false                                         option --no-project
 create_venv     true                                          default
 requirements    --index-url https://***@index.example/simple  my_model.py:2 dependencies[0]
 requirements    numpy                                         my_model.py:2 dependencies[1]
@@ -55,6 +56,7 @@ startup_cmds    module load cuda                              user_settings.yaml
 startup_cmds    echo ready                                    my_model.py:9 ssh_startup_cmds[0]
 archive         out/model.bin                                 my_model.py:10 ssh_archive
 download_files  logs/*.txt                                    pyproject.toml:3 tool.sshrun.download_files[0]
+results_limit   10 GB                                         default
 shutdown_cmds   ./tell-me.sh                                  pyproject.toml:4 tool.sshrun.shutdown_cmds[0]
 stop_grace      60                                            user_settings.yaml:7 ssh.stop_grace
 leftovers       wait                                          my_model.py:4 tool.sshrun.leftovers
@@ -88,7 +90,7 @@ def laptop(home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_everything_is_shown_with_its_origin(laptop: Sshrun) -> None:
-    done = laptop("--dry-run", "-p", "2200", "train", "my_model", "--epochs", "3")
+    done = laptop("--no-project", "--dry-run", "-p", "2200", "train", "my_model", "--epochs", "3")
     assert done.status == 0, done.stderr
     shown = done.stdout.decode().replace(str(laptop.folder), "PROJECT")
     assert shown == TEXT

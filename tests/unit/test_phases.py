@@ -20,6 +20,8 @@ from sshrun.jobs.phases import LONGEST, command_text, phase
         ("environment installing 14", Phase("environment", "installing 14 packages")),
         ("environment installing 1", Phase("environment", "installing 1 package")),
         ("environment installing 0", Phase("environment", "installing packages")),
+        ("environment installing uv.lock", Phase("environment", "installing what uv.lock says")),
+        ("environment installing a file", Phase("environment", "installing packages")),
         ("startup 2 3 pip install x", Phase("startup", "startup command 2 of 3: pip install x", 2, 3)),
         ("startup 1 1", Phase("startup", "startup command 1 of 1", 1, 1)),
         ("of a later version \x1b[2J", Phase("preparing", "preparing: of a later version \\x1b[2J")),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -9,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sshrun.connection.login import Login
+from sshrun.connection.target import Target
 from sshrun.errors import SettingsError, UsageError
 from sshrun.jobs.plan import RunnerLogs
 from sshrun.origin import Origin, Sourced
 from sshrun.settings.schema import Settings
-from sshrun.spec.find import read_spec
-from sshrun.spec.runner import Runner, runner_for_model, runner_for_program, runner_for_script, stored_logs
+from sshrun.spec.find import read_script, read_spec
+from sshrun.spec.notebook import code_of
+from sshrun.spec.runner import (
+    Runner,
+    runner_for_model,
+    runner_for_module,
+    runner_for_program,
+    runner_for_script,
+    stored_logs,
+)
+from sshrun.spec.task import Task
 
 PLACE = Origin("spec", "/x/my_model.py", 7, "ssh_command")
 MLTK = "import mltk\n"
@@ -60,6 +71,63 @@ def test_the_python_of_the_settings_counts_where_no_virtual_environment_is_made_
 
 def test_a_script_whose_name_looks_like_an_option_is_still_a_file(tmp_path: Path) -> None:
     assert runner(tmp_path, "", "train -m", name="-m").argv == ("python", "./-m.py", "train")
+
+
+def script_runner(path: Path, /, *args: str, **keywords: str) -> Runner:
+    path.write_text('{"cells": []}' if path.suffix == ".ipynb" else "")
+    return runner_for_script(read_script(str(path)), args, settings(), **keywords)
+
+
+def test_a_script_is_named_as_it_is_seen_from_where_the_command_starts(tmp_path: Path) -> None:
+    assert script_runner(tmp_path / "a.py", "1") == Runner("run", ("python", "a.py", "1"), "run", "a")
+    found = script_runner(tmp_path / "a.py", directory="jobs", path="../src/a.py")
+    assert (found.argv, found.directory) == (("python", "../src/a.py"), "jobs")
+    assert script_runner(tmp_path / "a.sh", "-v", path="src/a.sh").argv == ("bash", "src/a.sh", "-v")
+    assert script_runner(tmp_path / "-a.sh", path="-d/-a.sh").argv == ("bash", "./-d/-a.sh")
+
+
+def test_a_module_is_run_by_name(tmp_path: Path) -> None:
+    found = runner_for_module("pkg.train", ["-m", "x"], settings(), "src")
+    assert found.argv == ("python", "-m", "pkg.train", "-m", "x")
+    assert (found.command, found.model, found.directory) == ("run", "-m pkg.train", "src")
+    template = settings(command="torchrun -m {model} {args}")
+    assert runner_for_module("pkg.train", ["x"], template).argv == ("torchrun", "-m", "pkg.train", "x")
+    assert runner_for_program(["make", "train"], "src").directory == "src"
+
+
+def test_the_host_is_told_where_the_command_starts() -> None:
+    for directory, kept in (("src/a b", ("src/a b",)), ("", None)):
+        chosen = settings().with_login(Login(Target("gpu1")))
+        task = Task(runner_for_program(["make"], directory), chosen, "/results")
+        assert task.start("id", discard=False, clean=False).files.get("start") == kept
+
+
+def test_a_notebook_is_executed_and_is_its_own_result(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].ipynb"
+    found = script_runner(path, directory="jobs", path="../src/a[1].ipynb")
+    assert found.argv == ("python", "-m", "sshrun_notebook", "../src/a[1].ipynb")
+    assert found.requirements == ("nbclient", "ipykernel")
+    assert (found.outputs, found.rewrites) == (("src/a[[]1].ipynb*",), str(path))
+    pinned = settings().with_values(requirements=(Sourced("NbClient==0.10", PLACE),))
+    assert runner_for_script(read_script(str(path)), [], pinned).requirements == ("ipykernel",)
+    template = runner_for_script(read_script(str(path)), ["x"], settings(command="papermill {model} - {args}"))
+    assert template == Runner("run", ("papermill", "a[1].ipynb", "-", "x"), "run", "a[1].ipynb")
+    with pytest.raises(UsageError, match="takes no arguments"):
+        script_runner(path, "x")
+
+
+def test_the_script_block_of_a_notebook_keeps_its_place_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    cells = [
+        {"cell_type": "markdown", "source": ["# /// script"]},
+        {"cell_type": "code", "source": ["# /// script\n", "# [tool.sshrun]\n", "# nosuch = 1\n", "# ///"]},
+        {"cell_type": "code", "source": "import x"},
+    ]
+    path.write_text(json.dumps({"cells": cells[1:]}, indent=1))
+    layer = read_script(str(path)).layers[1]
+    (line,) = [number for number, text in enumerate(path.read_text().splitlines(), 1) if "nosuch" in text]
+    assert layer.problems[0].startswith(f"a.ipynb:{line} "), layer.problems
+    assert code_of(json.dumps({"cells": cells}).encode()).endswith(b"# ///\nimport x")
 
 
 def test_mltk_runs_a_spec_that_imports_it(tmp_path: Path, home: Path) -> None:

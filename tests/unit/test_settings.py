@@ -11,6 +11,7 @@ from sshrun.settings.declaration import Items, Variables
 from sshrun.settings.reader import Node, Reader
 from sshrun.settings.schema import Layer, Options, Settings, merge, merge_for_program
 from sshrun.settings.table import JOB, KEYS, LISTS
+from sshrun.units import Size
 
 SCALARS = [setting.key for setting in JOB if not isinstance(setting, Items | Variables)]
 LAYERS: tuple[LayerName, ...] = ("spec", "script block", "project file", "user file")
@@ -26,7 +27,7 @@ def layer(name: LayerName, **settings: object) -> Layer:
             return Node("list", items=tuple(map(node, value)))
         if isinstance(value, bool):
             return Node("boolean", text=str(value))
-        return Node("number" if isinstance(value, int) else "string", text=str(value))
+        return Node("number" if type(value) is int else "string", text=str(value))
 
     read = Reader(name, f"/files/{name}", "").read(node(settings))
     assert read.problems == ()
@@ -41,10 +42,12 @@ def merged(*layers: Layer, options: Options = Options()) -> Settings:
 @pytest.mark.parametrize("strongest", LAYERS)
 def test_the_strongest_layer_that_says_something_wins(key: str, strongest: LayerName) -> None:
     def said(name: LayerName) -> object:
-        if key in ("create_venv", "wheels", "compress"):
+        if key in ("project", "create_venv", "wheels", "compress"):
             return name != strongest
         if key == "stop_grace":
             return 60 if name == strongest else 20
+        if key == "results_limit":
+            return Size(10**9 if name == strongest else 10**6)
         choices = {"transfer": ("tar", "scp"), "leftovers": ("wait", "stop")}
         return choices[key][name != strongest] if key in choices else f"by {name}"
 
@@ -89,7 +92,8 @@ def test_a_program_takes_no_lists_and_makes_a_venv_only_if_the_user_file_says_so
     assert settings.create_venv.value is False
     assert settings.remote_dir.value == "p"
     assert [variable.name for variable in settings.environment] == ["A"]
-    left_out = set(KEYS) - {"create_venv", "remote_dir", "environment", "pass_environment", "stop_grace", "leftovers"}
+    counted = {"remote_dir", "project", "create_venv", "environment", "pass_environment", "results_limit"}
+    left_out = set(KEYS) - counted - {"stop_grace", "leftovers"}
     assert not {key for key, _, _ in settings.rows()} & (left_out - {"wheels"})
     assert merge_for_program(Options(), [project, layer("user file", create_venv=True)]).create_venv.value is True
     ending = layer("user file", stop_grace=60, leftovers="wait")
@@ -120,7 +124,7 @@ def test_no_value_of_the_environment_shows_anywhere() -> None:
 def test_rows_show_every_setting_with_its_place() -> None:
     everything = {key: ["x"] for key in LISTS}
     settings = merged(layer("spec", remote_dir="r", archive="a", command="c", python="p", wheels=True, compress=False,
-                            transfer="tar", stop_grace=60, leftovers="wait",
+                            transfer="tar", stop_grace=60, leftovers="wait", project=True, results_limit="1 GB",
                             create_venv=False, environment={"A": "1"}, **everything))  # fmt: skip
     rows = list(settings.rows())
     assert list(dict.fromkeys(key for key, _, _ in rows)) == list(KEYS), "in the order of the table"

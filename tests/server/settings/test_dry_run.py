@@ -105,7 +105,7 @@ def test_what_is_left_out_is_shown_and_files_of_the_project_are_its_own(laid: De
     laid.write("pyproject.toml", '[tool.sshrun]\nupload_files = ["data", "!data/s*"]\ndownload_files = ["out/*.txt"]\n')
     laid.write("src/deep/pyproject.toml", '[project]\nname = "hides-nothing"\n')
     laid.write("src/deep/fit.py", "print()\n")
-    finished = laid("-h", "alias", "--dry-run", "run", "src/deep/fit.py")
+    finished = laid("-h", "alias", "--no-project", "--dry-run", "run", "src/deep/fit.py")
     text = finished.stdout.decode()
     assert f"upload    data/one.csv  (5 bytes, from {laid.folder}/data/one.csv)\n" in text
     assert "excluded  !data/s*  (1 file, 3 bytes)\n" in text

@@ -70,7 +70,7 @@ def test_a_hostile_host_is_refused_before_ssh_sees_it(desk: Desk, host: str) -> 
 
 @pytest.mark.parametrize("name", ["$(touch canary)`touch canary`; touch canary; 'a\"\\n b", "-rf"])
 def test_a_folder_and_files_of_any_name_are_just_that(desk: Desk, name: str) -> None:
-    desk.log_in_as(create_venv=False, remote_dir=name)
+    desk.log_in_as(create_venv=False, project=False, remote_dir=name)
     desk.write("pyproject.toml", f"[tool.sshrun]\nupload_files = [{json.dumps(name)}]\ndownload_files = ['got']\n")
     desk.write(f"{name}/{name}", "x")
     desk.write(
@@ -142,7 +142,7 @@ def test_reading_a_user_file_runs_nothing_of_it(yard: Path, lines: list[tuple[st
 
 
 def test_a_script_that_is_run_there_is_never_run_here(desk: Desk) -> None:
-    desk.log_in_as(create_venv=False)
+    desk.log_in_as(create_venv=False, project=False)
     desk.write("fit.py", "open('canary', 'w')\nclass M: pass\nm = M()\nif m:\n    m.ssh_upload_files = []\n")
     finished = desk("run", "fit.py", status=2)
     assert "fit.py:5 ssh_upload_files" in finished.stderr

@@ -155,7 +155,7 @@ def test_a_job_gets_what_the_strongest_place_says(desk: Desk, place: str) -> Non
     (folder / ".venv/bin/python").write_text('#!/bin/sh\nexec python3 "$@"\n')
     (folder / ".venv/bin/python").chmod(0o755)
     joe.own(joe.home)
-    saw = json.loads(desk("train", "probe").stdout)
+    saw = json.loads(desk("--no-project", "train", "probe").stdout)
     below = [other for other in reversed(PLACES[:-1]) if PLACES.index(other) >= PLACES.index(place)]
     names = [other.replace(" ", "-") for other in below]
 
