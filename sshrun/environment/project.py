@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from sshrun.errors import UsageError
 from sshrun.origin import Origin, Sourced
+from sshrun.settings.requirements_file import logical_lines
 
 Kind = Literal["uv.lock", "pyproject.toml", "requirements.txt", ""]
 
@@ -395,7 +396,7 @@ def _of_requirements_file(files: _Files, script_directory: str | None) -> Projec
 def _read_requirements(files: _Files, file: str, seen: set[str]) -> None:
     """Reads a requirements file, and all that its lines name beneath the root: they decide what is installed too."""
     seen.add(file)
-    for line in _logical_lines(files.text(file) or ""):
+    for _, line in logical_lines(files.text(file) or ""):
         option, value = _file_option(line)
         if option in ("-r", "-c") and "://" not in value:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(file), value))
@@ -405,21 +406,6 @@ def _read_requirements(files: _Files, file: str, seen: set[str]) -> None:
                 _read_requirements(files, name, seen)
         elif directory := _directory(line):
             files.note_build(directory[0])
-
-
-def _logical_lines(text: str) -> Iterator[str]:
-    """As pip reads them: without comments, and joined where a backslash ends one."""
-    unfinished = ""
-    for written in [*text.splitlines(), ""]:
-        if written.lstrip().startswith("#"):
-            written = ""
-        elif written.endswith("\\"):
-            unfinished += written[:-1]
-            continue
-        line = f" {unfinished}{written}".split(" #")[0].strip()
-        unfinished = ""
-        if line:
-            yield line
 
 
 def _file_option(line: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from sshrun.origin import LayerName, Origin, Sourced
 from sshrun.settings.command_template import for_a_shell, shell_syntax
 from sshrun.settings.declaration import Group, Kind, Setting, Strings, Variable
 from sshrun.settings.pass_environment import SHELL_NAMES
+from sshrun.settings.requirements_file import logical_lines
 from sshrun.settings.schema import Layer
 from sshrun.settings.table import (
     JOB,
@@ -257,19 +258,9 @@ class Reader:
             self._problem_at(named.origin, f"{path}: requirements files name one another too often")
             return []
         lines: list[Sourced[str]] = []
-        unfinished = ""
-        # As pip reads it: a comment ends what goes before it, and so does the end of the file.
-        for number, written in enumerate([*text.splitlines(), ""], 1):
-            if written.lstrip().startswith("#"):
-                written = ""
-            elif written.endswith("\\"):
-                unfinished += written[:-1]
-                continue
-            requirement = f" {unfinished}{written}".split(" #")[0].strip()
-            unfinished = ""
-            if requirement:
-                line = Sourced(requirement, Origin(self.layer, path, number, named.origin.key))
-                lines += self._requirement(line, os.path.dirname(path), depth - 1)
+        for number, requirement in logical_lines(text):
+            line = Sourced(requirement, Origin(self.layer, path, number, named.origin.key))
+            lines += self._requirement(line, os.path.dirname(path), depth - 1)
         return lines
 
     def _environment(self, node: Node, within: str) -> tuple[Variable, ...]:
