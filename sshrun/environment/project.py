@@ -77,13 +77,6 @@ def is_local(requirement: str) -> bool:
     return _directory(requirement) is not None
 
 
-def shown(requirement: str) -> str:
-    """A line for pip as it may be shown: without the user and the password of an address."""
-    import re
-
-    return re.sub(r"(?<=://)[^/\s]*@", "***@", requirement)
-
-
 def of_project(
     root: str, script_directory: str, names: Collection[str], requirements: Sequence[str]
 ) -> ProjectEnvironment | None:

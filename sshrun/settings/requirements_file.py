@@ -20,3 +20,10 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         unfinished = ""
         if line:
             yield number, line
+
+
+def shown(line: str) -> str:
+    """A line as it may be shown: without the user and the password of an address in it."""
+    import re
+
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", line)

@@ -15,6 +15,7 @@ from sshrun.errors import SettingsError
 from sshrun.origin import LayerName, Origin, Sourced
 from sshrun.settings.declaration import DEFAULT, InFile, InRun, Items, Strings, Variable, Variables
 from sshrun.settings.pass_environment import is_pattern, matching
+from sshrun.settings.requirements_file import shown
 from sshrun.settings.table import JOB, JobSettings, OutsideSettings, UserFileSettings
 
 
@@ -45,7 +46,7 @@ class Settings(InRun, JobSettings):
             if isinstance(setting, Variables):
                 yield from ((setting.key, str(variable), variable.origin) for variable in value)
             elif isinstance(setting, Items):
-                hide = _without_password if setting.kind == "requirements" else str
+                hide = shown if setting.kind == "requirements" else str
                 yield from ((setting.key, hide(item.value), item.origin) for item in value)
             elif value is not None:
                 text = str(value.value).lower() if isinstance(value.value, bool) else str(value.value)
@@ -111,20 +112,6 @@ def _command_line(options: Options) -> Layer:
         name = "--project" if options.project else "--no-project"
         values["project"] = Sourced(options.project, Origin("option", key=name))
     return Layer(values)
-
-
-def _without_password(requirement: str) -> str:
-    """A line for pip, in which an index or a repository may be named together with its password."""
-    shown = ""
-    before, separator, rest = requirement.partition("://")
-    while separator:
-        login, at, address = rest.partition("@")
-        if at and not set(login) & {"/", " ", "\t"}:
-            shown, rest = f"{shown}{before}://***@", address
-        else:
-            shown = f"{shown}{before}://"
-        before, separator, rest = rest.partition("://")
-    return shown + before
 
 
 def _login(options: Options, user_file: Layer) -> Login:

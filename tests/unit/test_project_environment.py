@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sshrun.environment.project import ProjectEnvironment, is_local, of_project, refuse_wheels, shown
+from sshrun.environment.project import ProjectEnvironment, is_local, of_project, refuse_wheels
 from sshrun.environment.venv import Environment
 from sshrun.errors import UsageError
 from sshrun.origin import Origin, Sourced
+from sshrun.settings.requirements_file import shown
 
 PROJECT = '[project]\nname = "mine"\nversion = "1"\n'
 BUILT = f'[build-system]\nrequires = ["setuptools"]\n{PROJECT}'
